@@ -1,0 +1,19 @@
+"""DLRM, as the engine sees it."""
+
+from pathlib import Path
+
+from dlrm.src.callback import eval_line, loss_line
+from dlrm.src.dataset import table_widths
+from dlrm.src.dlrm import DLRM, DLRMSettings
+from utils.model import Model
+
+MODEL = Model(
+    name="dlrm",
+    folder=Path(__file__).parents[1],
+    settings=DLRMSettings,
+    table_widths=table_widths,
+    network=DLRM,
+    loss_line=loss_line,
+    eval_line=eval_line,
+    eval_log="./acc.log",
+)

@@ -1,0 +1,1 @@
+"""The engine: everything the models share, and no model's name."""

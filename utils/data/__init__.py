@@ -1,0 +1,1 @@
+"""Data: schema, vocabulary, conversion to MindRecord, reading, and the synthetic generator."""

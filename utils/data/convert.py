@@ -1,0 +1,142 @@
+"""Raw text → MindRecord: what `src/preprocess_data.py` does."""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+from utils.config import PreprocessSettings
+from utils.data.encode import RowEncoder
+from utils.data.manifest import DataField, DataManifest, DataSplit, sha256_of
+from utils.data.output import check_space, replaced_folder
+from utils.data.passes import RawRows, count_source, fit, write
+from utils.data.schema import SCHEMA_FILE, FieldRule, Schema, criteo_like, load_schema, save_schema
+from utils.data.sources import Source, find_sources, resolve_columns
+from utils.data.splits import SPLITS, SplitRule
+from utils.data.vocabulary import VOCABULARY_FILE
+from utils.errors import InputError
+
+_LEAST = {
+    "threshold": 0,
+    "seed": 0,
+    "pack_rows": 1,
+    "num_parallel_workers": 1,
+    "train_line_count": 1,
+    "hash_buckets": 2,
+}
+
+
+def convert(settings: PreprocessSettings) -> Path:
+    """Convert raw text; returns the folder with `train/`, `valid/`, `test/` and the serving files.
+
+    Raises:
+        InputError: unusable input, schema, flags or disk; an earlier output is then left as it was.
+    """
+    _check_flags(settings)
+    schema = _choose_schema(settings)
+    sources = find_sources(settings.data_path, schema)
+    schema = resolve_columns(schema, sources)
+    with replaced_folder(_output_path(settings)) as folder:
+        raw = _open(settings, schema, sources)
+        check_space(folder, _estimated_bytes(raw))
+        encoder, threshold = _fit_or_reuse(settings, raw)
+        splits, bad_rows = write(raw, encoder, folder, settings.pack_rows, settings.seed)
+        _check_splits(splits, schema, settings)
+        save_schema(schema, folder / SCHEMA_FILE)
+        encoder.vocabulary.save(folder / VOCABULARY_FILE)
+        manifest = DataManifest(
+            schema=schema.name,
+            pack_rows=settings.pack_rows,
+            splits=splits,
+            fields=tuple(map(DataField, schema.field_names, encoder.vocabulary.table_sizes)),
+            dense_columns=schema.dense,
+            dense_transform=encoder.transform,
+            split_rule=schema.split,
+            seed=settings.seed,
+            threshold=threshold,
+            bad_rows=bad_rows,
+            vocabulary_sha256=sha256_of(folder / VOCABULARY_FILE),
+        )
+        manifest.save(folder)
+    return _output_path(settings)
+
+
+def _check_flags(settings: PreprocessSettings) -> None:
+    for name, least in _LEAST.items():
+        value = getattr(settings, name)
+        if value is not None and value < least:
+            raise InputError(f"--{name} {value}: must be at least {least}")
+    if not 0 <= settings.max_bad_rows <= 1:
+        raise InputError(f"--max_bad_rows {settings.max_bad_rows}: must be a share between 0 and 1")
+    if settings.split not in (None, "random", "last_seventh", "none"):
+        raise InputError(f"--split {settings.split}: must be random, last_seventh or none")
+
+
+def _choose_schema(settings: PreprocessSettings) -> Schema:
+    schema = load_schema(settings.schema)
+    if settings.schema == "criteo":
+        schema = criteo_like(schema, settings.dense_dim, settings.slot_dim)
+    for flag, names in (("dense_dim", schema.dense), ("slot_dim", schema.sparse)):
+        wanted = getattr(settings, flag)
+        if wanted not in (None, len(names)):
+            raise InputError(f"--{flag} {wanted}: schema {schema.name} has {len(names)}; correct or leave out the flag")
+    return dataclasses.replace(schema, split=settings.split or schema.split)
+
+
+def _output_path(settings: PreprocessSettings) -> Path:
+    if settings.output_path:
+        return Path(settings.output_path)
+    path = Path(settings.data_path)
+    return (path if path.is_dir() else path.parent) / "mindrecord"
+
+
+def _open(settings: PreprocessSettings, schema: Schema, sources: tuple[Source, ...]) -> RawRows:
+    counts = []
+    for source in sources:
+        limit = settings.train_line_count if source.split in (None, "train") else None
+        counts.append(count_source(source, schema.header, limit))
+        if counts[-1] == 0:
+            raise InputError(f"{source.files[0]}: holds no rows; give a file with rows")
+    rule = SplitRule(schema.split, schema.fractions, settings.seed)
+    return RawRows(schema, sources, tuple(counts), rule, settings.max_bad_rows, _workers(settings))
+
+
+def _workers(settings: PreprocessSettings) -> int:
+    cores = len(os.sched_getaffinity(0))
+    wanted = settings.num_parallel_workers or cores
+    if wanted > cores:
+        print(
+            f"warning: --num_parallel_workers {wanted}: the machine has {cores} cores, using {cores}", file=sys.stderr
+        )
+    return min(wanted, cores)
+
+
+def _estimated_bytes(raw: RawRows) -> int:
+    row_bytes = 4 * (1 + len(raw.schema.dense) + len(raw.schema.field_names))
+    return int(1.05 * raw.total * row_bytes) + (16 << 20)
+
+
+def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncoder, int]:
+    """The encoder, and the threshold of its vocabulary."""
+    schema = raw.schema
+    if settings.vocabulary:
+        earlier, folder = RowEncoder.load(Path(settings.vocabulary)), settings.vocabulary
+        for kind, ours, theirs in (
+            ("fields", schema.field_names, earlier.vocabulary.fields),
+            ("dense columns", schema.dense, earlier.schema.dense),
+        ):
+            if ours != theirs:
+                raise InputError(f"--vocabulary {folder}: its {kind} differ from schema {schema.name}'s; give another")
+        return dataclasses.replace(earlier, schema=schema), DataManifest.load(Path(folder)).threshold
+    rules = [schema.fields.get(name, FieldRule()) for name in schema.field_names]
+    buckets = tuple(settings.hash_buckets if rule.hash_buckets is None else rule.hash_buckets for rule in rules)
+    thresholds = tuple(settings.threshold if rule.min_count is None else rule.min_count for rule in rules)
+    return fit(raw, buckets, thresholds), settings.threshold
+
+
+def _check_splits(splits: dict[str, DataSplit], schema: Schema, settings: PreprocessSettings) -> None:
+    if "train" not in splits:
+        raise InputError(f"--data_path {settings.data_path}: no valid row for training; check the file and the schema")
+    absent = [split for split in SPLITS if split not in splits]
+    if absent and schema.split == "files":
+        print(f"note: no rows for {' and '.join(absent)}; left out", file=sys.stderr)

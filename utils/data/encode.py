@@ -1,0 +1,43 @@
+"""Raw rows to a model's inputs, in conversion and in serving alike."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from utils.data.dense import DenseTransform
+from utils.data.manifest import DataManifest
+from utils.data.schema import SCHEMA_FILE, Schema, load_schema
+from utils.data.text import ParsedRows, parse_rows
+from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class RowEncoder:
+    """Dense transform and vocabulary of a finished conversion."""
+
+    schema: Schema
+    transform: DenseTransform
+    vocabulary: Vocabulary
+
+    @classmethod
+    def load(cls, folder: Path) -> "RowEncoder":
+        """Read the serving files of a data folder; InputError where they are missing or damaged."""
+        manifest = DataManifest.load(folder)
+        schema = load_schema(str(folder / SCHEMA_FILE))
+        return cls(schema, manifest.dense_transform, Vocabulary.load(folder / VOCABULARY_FILE))
+
+    def encode(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+        """Encode raw lines, with or without the label column (the first line's column count tells).
+
+        Returns:
+            dense float32 (n, d) and ids int32 (n, f), one row a line that is not blank.
+
+        Raises:
+            InputError: a malformed line, by its number.
+        """
+        return self.encode_parsed(parse_rows(self.schema, data))
+
+    def encode_parsed(self, parsed: ParsedRows) -> tuple[np.ndarray, np.ndarray]:
+        """Encode parsed rows: dense float32 (n, d) and ids int32 (n, f)."""
+        return self.transform.apply(parsed.dense), self.vocabulary.lookup(parsed.tokens)

@@ -1,0 +1,158 @@
+"""The two passes over the raw rows: `fit` a vocabulary and dense statistics, `write` the records.
+
+Threads parse and look up blocks of rows while the calling thread shuffles and writes what is done, in the file's
+order, so that the output does not depend on the number of threads.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from utils.data.bad_rows import BadRows
+from utils.data.dense import DenseStatistics, DenseTransform, needs_statistics
+from utils.data.encode import RowEncoder
+from utils.data.manifest import DataSplit
+from utils.data.schema import Schema
+from utils.data.shuffle import BUFFER_ROWS, Rows, ShuffleBuffer
+from utils.data.sources import Block, Source, read_blocks
+from utils.data.splits import SPLITS, TRAIN, SplitRule
+from utils.data.text import RowParser
+from utils.data.vocabulary import TokenCounter, Vocabulary
+
+
+@dataclass(frozen=True, eq=False)
+class RawRows:
+    """The input as a stream that several threads work on."""
+
+    schema: Schema
+    sources: tuple[Source, ...]
+    row_counts: tuple[int, ...]
+    """Rows of each source that are to be read, malformed ones included."""
+    rule: SplitRule
+    max_bad_rows: float
+    workers: int
+
+    @property
+    def total(self) -> int:
+        """Rows of all sources."""
+        return sum(self.row_counts)
+
+    @cached_property
+    def parser(self) -> RowParser:
+        """What the threads parse with."""
+        return RowParser(self.schema)
+
+    def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
+        """Blocks in order, each with the split number of its rows, uint8 (rows,)."""
+        for source, total in zip(self.sources, self.row_counts, strict=True):
+            for block in read_blocks(source, self.schema.header, total):
+                if source.split is None:
+                    yield block, self.rule.assign(block.first_row, block.rows, total)
+                else:
+                    yield block, np.full(block.rows, SPLITS.index(source.split), np.uint8)
+
+    def bad_rows(self) -> BadRows:
+        """A counter for one pass."""
+        return BadRows(self.parser, self.total, self.max_bad_rows)
+
+
+def count_source(source: Source, header: bool, limit: int | None) -> int:
+    """Rows of a source, at most `limit`."""
+    return sum(block.rows for block in read_blocks(source, header, limit))
+
+
+def fit(raw: RawRows, buckets: tuple[int | None, ...], thresholds: tuple[int, ...]) -> RowEncoder:
+    """Make vocabulary and dense transform from the training split; no pass at all where neither needs one.
+
+    Args:
+        raw: the input.
+        buckets: per field, the table size of a hashed one or None.
+        thresholds: per field, how often a token must be seen.
+    """
+    schema = raw.schema
+    counters = tuple(size or TokenCounter() for size in buckets)
+    statistics = DenseStatistics(len(schema.dense)) if needs_statistics(schema.transform) else None
+    if statistics is not None or not all(buckets):
+        _count(raw, [(field, counter) for field, counter in enumerate(counters) if not buckets[field]], statistics)
+    transform = statistics.transform(schema.transform) if statistics else DenseTransform(schema.transform)
+    return RowEncoder(schema, transform, Vocabulary.collect(schema.field_names, counters, thresholds))
+
+
+def write(
+    raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed: int
+) -> tuple[dict[str, DataSplit], int]:
+    """Encode, shuffle and write all rows; returns the splits that have rows, and the number of malformed rows."""
+    from utils.data.records import (
+        SplitWriter,
+    )  # MindSpore takes seconds to import: not before the input is seen to be good
+
+    dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
+    bad, writers = raw.bad_rows(), {}
+
+    def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
+        block, splits = item
+        parsed = raw.parser.parse(block.data, block.rows)
+        rows = Rows(parsed.label.astype(np.float32), *encoder.encode_parsed(parsed))
+        return block, parsed, rows, splits[parsed.rows]
+
+    with ThreadPoolExecutor(raw.workers) as pool, _progress(raw, "2/2 records") as bar:
+        for block, parsed, rows, splits in _in_order(pool, encode, raw.blocks(), raw.workers + 1):
+            bad.add(block, parsed)
+            for split in np.unique(splits):
+                if split not in writers:
+                    buffer = ShuffleBuffer(BUFFER_ROWS, dense, fields, seed + int(split))
+                    writers[split] = (buffer, SplitWriter(folder, SPLITS[split], pack_rows, pool))
+                buffer, writer = writers[split]
+                writer.write(buffer.exchange(rows, np.flatnonzero(splits == split)))
+            bar.update(block.rows)
+        for buffer, writer in writers.values():
+            writer.write(buffer.drain())
+        written = {SPLITS[split]: writer.close() for split, (_, writer) in sorted(writers.items())}
+    bad.report()
+    return written, bad.count
+
+
+def _count(raw: RawRows, counters: list[tuple[int, TokenCounter]], statistics: DenseStatistics | None) -> None:
+    bad = raw.bad_rows()
+    training = ((block, splits == TRAIN) for block, splits in raw.blocks() if (splits == TRAIN).any())
+    with ThreadPoolExecutor(raw.workers) as pool, _progress(raw, "1/2 vocabulary") as bar:
+        while batch := list(islice(training, raw.workers)):
+            parsed = list(pool.map(lambda item: raw.parser.parse(item[0].data, item[0].rows), batch))
+            chosen = []
+            for (block, wanted), rows in zip(batch, parsed, strict=True):
+                bad.add(block, rows)
+                chosen.append((rows, wanted[rows.rows]))
+                bar.update(block.rows)
+            list(pool.map(lambda item: _count_field(*item, chosen), counters))
+            if statistics is not None:
+                for rows, wanted in chosen:
+                    statistics.add(rows.dense[wanted])
+        bar.update(raw.total - bar.n)
+
+
+def _count_field(field: int, counter: TokenCounter, chosen: list) -> None:
+    for rows, wanted in chosen:
+        counter.add(rows.tokens[field], wanted)
+
+
+def _progress(raw: RawRows, title: str) -> tqdm:
+    return tqdm(total=raw.total, desc=title, unit="rows", unit_scale=True)
+
+
+def _in_order(pool: ThreadPoolExecutor, work: Callable, items: Iterable, ahead: int) -> Iterator:
+    """Results of `work` in the items' order, at most `ahead` of them under way."""
+    pending = deque()
+    for item in items:
+        pending.append(pool.submit(work, item))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()

@@ -1,0 +1,224 @@
+"""MindRecord to batches, in an order that is a function of seed and epoch alone.
+
+An epoch shuffles the packs, takes them in windows of WINDOW_PACKS, and shuffles the rows of each window. Global batch
+t holds the rows [t G, (t + 1) G) of that order whatever the number of ranks, and each rank takes its part of it, so
+training can go on at any step on any number of ranks.
+"""
+
+import queue
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import mindspore.dataset as ds
+import numpy as np
+
+from utils.data.manifest import DataManifest
+from utils.errors import InputError
+
+WINDOW_PACKS = 64
+SPLITS = ("train", "valid", "test")
+
+
+class Batch(NamedTuple):
+    """A rank's part of a global batch, filled up to the batch size with repetitions of a row that is in it."""
+
+    ids: np.ndarray
+    """(B, F) int32."""
+    dense: np.ndarray
+    """(B, max(d, 1)) float32: a column of zeros where the data has no dense columns."""
+    label: np.ndarray
+    """(B, 1) float32."""
+    present: np.ndarray
+    """(B, 1) float32: 1 for a row, 0 for a repetition."""
+    global_rows: int
+    """Rows of the whole global batch."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of an epoch: `packs` in sequence, and the position of each window's first row (and the end)."""
+
+    packs: np.ndarray
+    window_starts: np.ndarray
+    seed: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Which rows of an epoch's order this rank reads: `batch_size` rows a step on each of `ranks` ranks."""
+
+    batch_size: int
+    rank: int = 0
+    ranks: int = 1
+    first_step: int = 0
+
+
+def find_data(dataset_path: str) -> tuple[Path, str | None]:
+    """The data folder of `--dataset_path`, and the split when the path names one of its folders."""
+    path = Path(dataset_path)
+    if not path.exists():
+        raise InputError(f"--dataset_path {dataset_path}: no such folder; convert the data with preprocess_data.py")
+    if path.name in SPLITS and not (path / "manifest.json").exists():
+        return path.parent, path.name
+    if (path / "mindrecord" / "manifest.json").exists():
+        return path / "mindrecord", None
+    return path, None
+
+
+def steps_of(rows: int, part: Part) -> int:
+    """Steps of an epoch, the last of which may be partial."""
+    return -(-rows // (part.batch_size * part.ranks))
+
+
+def epoch_order(rows: int, pack_rows: int, seed: tuple[int, int] | None) -> Order:
+    """The order of `rows` rows for `seed` = (seed, epoch), or as they lie for None."""
+    packs = np.arange(-(-rows // pack_rows))
+    short = len(packs) * pack_rows - rows  # the last pack is filled up
+    if seed is not None:
+        np.random.default_rng(seed).shuffle(packs)
+    lengths = np.full(len(packs), pack_rows)
+    lengths[packs == len(packs) - 1] -= short
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    return Order(packs, np.append(starts[:-1:WINDOW_PACKS], rows), seed)
+
+
+def read_batches(
+    folder: Path,
+    data: DataManifest,
+    split: str,
+    part: Part,
+    *,
+    seed: tuple[int, int] | None = None,
+    workers: int = 1,
+) -> Iterator[Batch]:
+    """This rank's batches of one epoch, from `part.first_step` on; in stored order without a seed."""
+    rows = data.splits[split].rows
+    order = epoch_order(rows, data.pack_rows, seed)
+    steps = np.arange(part.first_step, steps_of(rows, part))
+    first, last = _bounds(rows, part, steps)
+    # A part may be empty; the row it is filled up with is read all the same.
+    filler = np.minimum(first, rows - 1)
+    windows = _windows(order, filler, np.maximum(last, filler + 1))
+    stream = _read_windows(folder, data, split, order, windows, workers)
+    held: list[tuple[int, tuple[np.ndarray, ...]]] = []
+    for step, low, high, fill in zip(steps, first, last, filler, strict=True):
+        end = max(high, fill + 1)
+        while not held or held[-1][0] + len(held[-1][1][0]) < end:
+            held.append(next(stream))
+        while held[0][0] + len(held[0][1][0]) <= fill:
+            held.pop(0)
+        global_rows = min(part.batch_size * part.ranks, rows - int(step) * part.batch_size * part.ranks)
+        yield _assemble(held, int(fill), int(end), int(high - low), part.batch_size, global_rows)
+
+
+def prefetched(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
+    """The same batches, made in a thread of their own while the caller computes."""
+    ready: queue.Queue = queue.Queue(depth)
+    stop = threading.Event()
+
+    def fill() -> None:
+        try:
+            for batch in batches:
+                if not _put(ready, batch, stop):
+                    return
+            _put(ready, None, stop)
+        except Exception as error:
+            _put(ready, error, stop)
+
+    thread = threading.Thread(target=fill, daemon=True)
+    thread.start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:
+    while not stop.is_set():
+        try:
+            ready.put(item, timeout=0.1)
+            return True
+        except queue.Full:
+            continue
+    return False
+
+
+def _bounds(rows: int, part: Part, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First and last (exclusive) position of this rank's rows at each step; parts differ by at most a row."""
+    start = steps * part.batch_size * part.ranks
+    present = np.minimum(part.batch_size * part.ranks, rows - start)
+    return start + present * part.rank // part.ranks, start + present * (part.rank + 1) // part.ranks
+
+
+def _windows(order: Order, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The windows that hold any of the positions [first, last) of any step, in order."""
+    starts = order.window_starts[:-1]
+    change = np.zeros(len(starts) + 1, np.int64)
+    np.add.at(change, np.searchsorted(starts, first, "right") - 1, 1)
+    np.add.at(change, np.searchsorted(starts, last - 1, "right"), -1)
+    return np.flatnonzero(np.cumsum(change)[:-1] > 0)
+
+
+def _read_windows(
+    folder: Path, data: DataManifest, split: str, order: Order, windows: np.ndarray, workers: int
+) -> Iterator[tuple[int, tuple[np.ndarray, ...]]]:
+    """Each window's first position and its (label, dense, ids), rows already in order."""
+    packs = [order.packs[w * WINDOW_PACKS : (w + 1) * WINDOW_PACKS] for w in windows]
+    if not packs:
+        return
+    has_dense = len(data.dense_columns) > 0
+    files = [str(folder / file.name) for file in data.splits[split].files]
+    for file in files:
+        if not Path(file).exists():
+            raise InputError(f"{file}: missing from the converted data; convert the data again")
+    records = ds.MindDataset(
+        files,
+        columns_list=["label", "dense", "ids"] if has_dense else ["label", "ids"],
+        sampler=ds.SubsetSampler(np.concatenate(packs).tolist()),
+        num_parallel_workers=workers,
+    ).batch(WINDOW_PACKS)
+    last_pack, tail = len(order.packs) - 1, data.splits[split].rows % data.pack_rows
+    stream = records.create_tuple_iterator(num_epochs=1, output_numpy=True)
+    for window, its_packs, arrays in zip(windows, packs, stream, strict=True):
+        columns = [array.reshape(-1, *array.shape[2:]) for array in arrays]
+        rows = np.arange(len(columns[0]))
+        if tail and last_pack in its_packs:
+            place = int(np.flatnonzero(its_packs == last_pack)[0]) * data.pack_rows
+            rows = np.delete(rows, np.s_[place + tail : place + data.pack_rows])
+        if order.seed is not None:
+            np.random.default_rng((*order.seed, int(window))).shuffle(rows)
+        if order.seed is not None or len(rows) < len(columns[0]):
+            columns = [np.take(column, rows, axis=0) for column in columns]
+        if not has_dense:
+            columns.insert(1, np.zeros((len(rows), 1), np.float32))
+        yield int(order.window_starts[window]), tuple(columns)
+
+
+def _assemble(
+    held: list[tuple[int, tuple[np.ndarray, ...]]], first: int, end: int, present: int, size: int, global_rows: int
+) -> Batch:
+    label, dense, ids = (_joined(held, column, first, end, size) for column in range(3))
+    mask = np.zeros((size, 1), np.float32)
+    mask[:present] = 1
+    return Batch(ids, dense, label.reshape(-1, 1), mask, global_rows)
+
+
+def _joined(
+    held: list[tuple[int, tuple[np.ndarray, ...]]], column: int, first: int, end: int, size: int
+) -> np.ndarray:
+    """Positions [first, end) of a column, filled up to `size` rows with the first of them."""
+    sample = held[0][1][column]
+    out = np.empty((size, *sample.shape[1:]), sample.dtype)
+    for start, columns in held:
+        low, high = max(first, start), min(end, start + len(columns[column]))
+        if low < high:
+            out[low - first : high - first] = columns[column][low - start : high - start]
+    out[end - first :] = out[0]
+    return out

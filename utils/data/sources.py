@@ -1,0 +1,162 @@
+"""Raw input: which files there are, read as blocks of whole lines."""
+
+import glob
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from utils.data.schema import Schema
+from utils.data.text import count_rows, split_line
+from utils.errors import InputError
+
+BLOCK_BYTES = 1 << 24
+
+_SUFFIXES = tuple(f"{kind}{packed}" for kind in (".txt", ".csv", ".tsv", ".data") for packed in ("", ".gz", ".xz"))
+_FOUND_AS = ("train", "origin_data/train")
+_SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Files that are read as one, in order; `split` is theirs alone, or None: the split rule decides row by row."""
+
+    files: tuple[Path, ...]
+    split: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Whole lines of one file."""
+
+    path: Path
+    data: np.ndarray
+    """uint8 text."""
+    first_line: int
+    """1-based line number in the file."""
+    first_row: int
+    """0-based row number in the source."""
+    rows: int
+    """How many of its rows are wanted, from the first one on."""
+
+
+def find_sources(data_path: str, schema: Schema) -> tuple[Source, ...]:
+    """The input files that `--data_path` names: one source, or one a split under the split rule `files`.
+
+    Raises:
+        InputError: nothing there, an empty file, or no training file.
+    """
+    folder = Path(data_path)
+    if schema.split == "files" and folder.is_dir():
+        sources = tuple(Source((path,), split) for split in _SPLITS if (path := _first_file(folder, (split,))))
+        if not sources or sources[0].split != "train":
+            raise InputError(f"--data_path {data_path}: holds no train.csv or train.txt (plain, .gz or .xz)")
+    else:
+        split = "train" if schema.split == "files" else None
+        sources = (Source(_find_files(data_path), split),)
+    for path in (path for source in sources for path in source.files):
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty; give one with rows")
+    return sources
+
+
+def resolve_columns(schema: Schema, sources: tuple[Source, ...]) -> Schema:
+    """The schema with its column names: those of the files' header lines where it has none.
+
+    Raises:
+        InputError: a header line that lacks a column of the schema, or differs from the first file's.
+    """
+    if not schema.header:
+        return schema
+    for path in (path for source in sources for path in source.files):
+        with open_text(path) as file:
+            line = read_checked(path, file.readline)
+        names = split_line(schema, line)
+        if schema.columns and names != schema.columns:
+            raise InputError(f"{path}: line 1 names other columns than the schema or the file before; make them alike")
+        schema = schema.with_columns(names, str(path))
+    return schema
+
+
+def read_blocks(source: Source, header: bool, limit: int | None = None) -> Iterator[Block]:
+    """Read a source as blocks, one block ahead of its consumer.
+
+    Args:
+        source: the files.
+        header: whether each file's first line is to be left out.
+        limit: stop after this many rows.
+    """
+    blocks = _read(source, header, limit)
+    with ThreadPoolExecutor(1) as reader:
+        upcoming = reader.submit(next, blocks, None)
+        while (block := upcoming.result()) is not None:
+            upcoming = reader.submit(next, blocks, None)
+            yield block
+
+
+def open_text(path: Path) -> BinaryIO:
+    """Open a plain, .gz or .xz file for reading bytes."""
+    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    return opener(path, "rb")
+
+
+def read_checked(path: Path, read, *arguments: int) -> bytes:
+    """Call a file's `read` or `readline`; InputError for a file that cannot be read or decompressed."""
+    try:
+        return read(*arguments)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error}); the file may be damaged") from None
+
+
+def _read(source: Source, header: bool, limit: int | None) -> Iterator[Block]:
+    row = 0
+    for path in source.files:
+        line = 1
+        for text in _read_lines(path):
+            if header and line == 1:
+                text = text[text.find(b"\n") + 1 or len(text) :]
+                line = 2
+            data = np.frombuffer(text, np.uint8)
+            rows, lines = count_rows(data)
+            rows = rows if limit is None else min(rows, limit - row)
+            if rows:
+                yield Block(path, data, line, row, rows)
+            row, line = row + rows, line + lines
+            if row == limit:
+                return
+
+
+def _read_lines(path: Path) -> Iterator[bytes]:
+    """A file's bytes in pieces of about BLOCK_BYTES that end at a line's end."""
+    with open_text(path) as file:
+        while piece := read_checked(path, file.read, BLOCK_BYTES):
+            yield piece if piece.endswith(b"\n") else piece + read_checked(path, file.readline)
+
+
+def _find_files(data_path: str) -> tuple[Path, ...]:
+    path = Path(data_path)
+    if path.is_file():
+        return (path,)
+    if path.is_dir():
+        train = _first_file(path, _FOUND_AS)
+        files = [train] if train else sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES))
+        if not files:
+            raise InputError(
+                f"--data_path {data_path}: holds no train.txt, nor any other .txt, .csv, .tsv or .data file"
+            )
+        return tuple(files)
+    files = sorted(Path(name) for name in glob.glob(data_path) if Path(name).is_file())
+    if not files:
+        raise InputError(f"--data_path {data_path}: no such file or folder; check the path")
+    return tuple(files)
+
+
+def _first_file(folder: Path, stems: tuple[str, ...]) -> Path | None:
+    candidates = (folder / f"{stem}{suffix}" for stem in stems for suffix in _SUFFIXES)
+    return next((path for path in candidates if path.is_file()), None)

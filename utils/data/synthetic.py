@@ -1,0 +1,324 @@
+"""Synthetic click logs in Criteo's format, with Criteo's statistics and a known teacher behind the labels.
+
+    python -m utils.data.synthetic --path=data/train.txt --rows=300000 --seed=1
+
+Every random number is a hash of (seed, row, column): a row does not depend on the block or thread that makes it. The
+teacher does not depend on the seed, so files of equal size and different seeds are samples of one world.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from utils.config import SyntheticSettings, load_settings
+from utils.errors import InputError, run_door
+
+DENSE, FIELDS = 13, 26
+MISSING = np.iinfo(np.int64).min
+BLOCK_ROWS = 8192
+MAX_LINE_BYTES = 2 + DENSE * 12 + FIELDS * 9
+MISSING_STREAM, LABEL_STREAM = 100, 200
+
+# The teacher: these weights give Criteo's share of positives and an attainable AUC of 0.80. Most of it lies on frequent
+# tokens, and the strongest product is of a dense value and a small field, so that plain SGD learns it in one epoch.
+TEACHER_SEED = 2021
+BIAS = -1.404
+DENSE_WEIGHT, TOKEN_WEIGHT, FIELD_PAIR_WEIGHT, DENSE_PAIR_WEIGHT = 0.27, 0.27, 0.41, 1.15
+FIELD_PAIR = (13, 16)  # C14, C17
+DENSE_PAIR = (5, 13)  # I6, C14
+MIN_EXPECTED_ROWS = 50
+MAX_KNOWN_RANKS = 1 << 16
+FULL_EFFECT_SHARE = 0.1
+
+LOGIT_BINS, LOGIT_LIMIT = 1 << 16, 16.0
+
+
+class World(NamedTuple):
+    """The laws of the C = 39 columns, D dense and F categorical, and the teacher.
+
+    Between two knots of a law, a uniform number u in [share[k], share[k+1]) gives floor(first - 1 + exp(y)), where y is
+    interpolated in `log`. A categorical value is the frequency rank of a token, from 1.
+    """
+
+    share: np.ndarray  # (C, K), padded with 2
+    log: np.ndarray  # (C, K)
+    first: np.ndarray  # (C,)
+    missing: np.ndarray  # (C,)
+    group: np.ndarray  # (C,): columns of one group are missing together
+    log_mean: np.ndarray  # (D,), of log(1 + max(x, 0))
+    log_std: np.ndarray  # (D,)
+    dense_weight: np.ndarray  # (D,)
+    effects: np.ndarray  # (T, 4): own effect, slope of a dense value, two latent factors; row 0: tokens without effect
+    offset: np.ndarray  # (F,): the row of a field's missing token; that of rank r lies r rows below
+    known: np.ndarray  # (F,): ranks 1 … known have effects
+
+
+class Rows(NamedTuple):
+    """Drawn rows: `values` (n, C), MISSING where empty; `logits` (n,), the teacher's; `labels` (n,)."""
+
+    values: np.ndarray
+    logits: np.ndarray
+    labels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticReport:
+    """What was written; the attainable AUC and logloss are those of the teacher's own probabilities."""
+
+    rows: int
+    positives: int
+    attainable_auc: float
+    attainable_logloss: float
+    seed: int
+    scale: float
+
+
+def write_criteo_like(
+    path: Path, rows: int, *, seed: int, scale: float = 1.0, threads: int | None = None
+) -> SyntheticReport:
+    """Write `rows` lines `label TAB I1 … I13 TAB C1 … C26` to `path`, and the report to `<path>.teacher.json`.
+
+    `scale` multiplies the number of tokens of the large fields. The same (rows, seed, scale) gives the same bytes
+    for any number of threads, and memory does not grow with `rows`.
+    """
+    world = open_world(rows, scale)
+    histogram = np.zeros((2, LOGIT_BINS), np.int64)
+    loss = 0.0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".tmp")
+    with open(unfinished, "wb") as file:
+        for text, drawn in _blocks(world, seed, rows, threads or os.cpu_count() or 1):
+            file.write(text)
+            histogram += _count_logits(drawn)
+            loss += float(np.sum(np.logaddexp(0.0, drawn.logits) - drawn.labels * drawn.logits))
+    report = SyntheticReport(rows, int(histogram[1].sum()), _histogram_auc(histogram), loss / rows, seed, scale)
+    path.with_name(path.name + ".teacher.json").write_text(json.dumps(dataclasses.asdict(report), indent=1) + "\n")
+    unfinished.replace(path)
+    return report
+
+
+def _blocks(world: World, seed: int, rows: int, threads: int) -> Iterator[tuple[memoryview, Rows]]:
+    """All blocks in order, made a few per thread at a time, so that memory stays flat."""
+
+    def make(first: int) -> tuple[memoryview, Rows]:
+        drawn = draw_rows(world, seed, first, min(BLOCK_ROWS, rows - first))
+        buffer = np.empty(len(drawn.labels) * MAX_LINE_BYTES, np.uint8)
+        return buffer[: _format(drawn, buffer)].data, drawn
+
+    with ThreadPoolExecutor(threads) as pool:
+        wave = 4 * threads * BLOCK_ROWS
+        for first in range(0, rows, wave):
+            yield from pool.map(make, range(first, min(first + wave, rows), BLOCK_ROWS))
+
+
+def _count_logits(drawn: Rows) -> np.ndarray:
+    """Logits of negatives and of positives, counted in bins (2, LOGIT_BINS)."""
+    place = (drawn.logits / LOGIT_LIMIT + 1) / 2 * LOGIT_BINS
+    bins = np.clip(place, 0, LOGIT_BINS - 1).astype(np.int64)
+    return np.bincount(drawn.labels * LOGIT_BINS + bins, minlength=2 * LOGIT_BINS).reshape(2, LOGIT_BINS)
+
+
+def _histogram_auc(histogram: np.ndarray) -> float:
+    """AUC of scores counted in bins (2, n), half a point for two in one bin; 0.5 where a class is absent."""
+    negatives, positives = histogram.astype(np.float64)
+    pairs = negatives.sum() * positives.sum()
+    return float(np.dot(positives, np.cumsum(negatives) - negatives / 2) / pairs) if pairs else 0.5
+
+
+def open_world(rows: int, scale: float = 1.0) -> World:
+    """The laws and the teacher of a file of `rows` rows."""
+    if rows < 1:
+        raise InputError(f"--rows {rows}: must be at least 1")
+    if not 0 < scale <= 50:
+        raise InputError(f"--scale {scale}: must be above 0 and at most 50")
+    statistics = json.loads(Path(__file__).with_name("criteo_statistics.json").read_text())
+    dense, fields = statistics["dense"], statistics["sparse"]
+    knots = [np.array(column["value"], np.float64) for column in dense]
+    knots += [_scaled_ranks(np.array(column["rank"], np.float64), scale) for column in fields]
+    share = np.full((DENSE + FIELDS, max(map(len, knots))), 2.0)
+    log = np.zeros_like(share)
+    for row, (points, column) in enumerate(zip(knots, dense + fields, strict=True)):
+        share[row, : len(points)] = column["share"]
+        log[row, : len(points)] = np.log(points - points[0] + 1)
+    missing = np.array([column["missing"] for column in dense + fields])
+    tables = [_token_effects(share[row], log[row], missing[row], rows, row) for row in range(DENSE, DENSE + FIELDS)]
+    return World(
+        share=share,
+        log=log,
+        first=np.array([points[0] for points in knots]),
+        missing=missing,
+        group=_missing_groups([column["name"] for column in dense + fields], statistics["co_missing"]),
+        log_mean=np.array([column["log_mean"] for column in dense]),
+        log_std=np.array([column["log_std"] for column in dense]),
+        dense_weight=DENSE_WEIGHT * np.random.default_rng(TEACHER_SEED).choice([-1.0, 1.0], DENSE),
+        effects=np.concatenate([np.zeros((1, 4)), *tables]),
+        offset=np.cumsum([1] + [len(table) for table in tables])[:-1],
+        known=np.array([len(table) - 1 for table in tables]),
+    )
+
+
+def _scaled_ranks(knots: np.ndarray, scale: float) -> np.ndarray:
+    """Rank knots with the last one scaled; the ten most frequent tokens keep their shares, small fields their size."""
+    head, last = 11.0, knots[-1]
+    if last < 1000:
+        return knots
+    power = math.log(max(last * scale, 1000.0) / head) / math.log(last / head)
+    return np.where(knots <= head, knots, head * (knots / head) ** power)
+
+
+def _missing_groups(names: list[str], groups: list[list[str]]) -> np.ndarray:
+    leader = {name: members[0] for members in groups for name in members}
+    return np.array([names.index(leader.get(name, name)) for name in names])
+
+
+def _token_effects(share: np.ndarray, log: np.ndarray, missing: float, rows: int, column: int) -> np.ndarray:
+    """Effects (1 + known, 4) of a field's missing token and of its tokens with at least MIN_EXPECTED_ROWS rows.
+
+    They fade with rarity, so that what can be learned is learned soon, and their mean over the rows is 0, so that
+    products of them hold nothing for a linear model.
+    """
+    ranks = np.arange(1, min(rows // MIN_EXPECTED_ROWS + 1, MAX_KNOWN_RANKS) + 2)
+    below = np.interp(np.log(ranks), log[share <= 1], share[share <= 1])
+    expected = rows * np.append(missing, (1 - missing) * np.diff(below))
+    known = np.argmin(np.append(expected[1:], 0) >= MIN_EXPECTED_ROWS)
+    expected = expected[: 1 + known] * (expected[: 1 + known] >= MIN_EXPECTED_ROWS)
+    effects = np.random.default_rng([TEACHER_SEED, column]).standard_normal((1 + known, 4))
+    fade = np.minimum(1.0, expected / rows / FULL_EFFECT_SHARE)
+    if expected.any():
+        effects -= np.average(effects, axis=0, weights=fade * expected)
+    return effects * fade[:, None]
+
+
+@numba.njit(nogil=True)
+def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
+    """Rows `first_row` … `first_row + rows - 1` of the file of that seed."""
+    values = np.empty((rows, DENSE + FIELDS), np.int64)
+    logits = np.empty(rows)
+    labels = np.empty(rows, np.int64)
+    for row in range(rows):
+        key = _mix(_mix(np.uint64(seed)) + np.uint64(first_row + row))
+        for column in range(DENSE + FIELDS):
+            absent = _uniform(key, MISSING_STREAM + world.group[column]) < world.missing[column]
+            values[row, column] = MISSING if absent else _draw_value(world, column, _uniform(key, column))
+        logits[row] = _logit(world, values[row])
+        labels[row] = _uniform(key, LABEL_STREAM) * (1 + math.exp(-logits[row])) < 1
+    return Rows(values, logits, labels)
+
+
+@numba.njit(nogil=True)
+def _mix(word: Any) -> Any:
+    """SplitMix64's step (Steele, Lea and Flood, 2014): a bijection of 64-bit words."""
+    word += np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
+
+
+@numba.njit(nogil=True)
+def _uniform(key: Any, stream: int) -> float:
+    """A number in [0, 1): one of a row's independent streams."""
+    return float(_mix(key ^ _mix(np.uint64(stream))) >> np.uint64(11)) * 2.0**-53
+
+
+@numba.njit(nogil=True)
+def _draw_value(world: World, column: int, number: float) -> int:
+    knot = 0
+    while world.share[column, knot + 1] <= number:
+        knot += 1
+    start, end = world.share[column, knot], world.share[column, knot + 1]
+    low, high = world.log[column, knot], world.log[column, knot + 1]
+    point = low + (high - low) * (number - start) / (end - start)
+    return math.floor(math.exp(point) - 1 + world.first[column])
+
+
+@numba.njit(nogil=True)
+def _logit(world: World, values: np.ndarray) -> float:
+    """The teacher's logit of one row (C,)."""
+    logit = BIAS
+    for column in range(DENSE):
+        logit += world.dense_weight[column] * _standard(world, values, column)
+    for field in range(FIELDS):
+        logit += TOKEN_WEIGHT * _effect(world, values, field)[0]
+    left, right = _effect(world, values, FIELD_PAIR[0]), _effect(world, values, FIELD_PAIR[1])
+    logit += FIELD_PAIR_WEIGHT * (left[2] * right[2] + left[3] * right[3])
+    slope = _effect(world, values, DENSE_PAIR[1])[1]
+    return logit + DENSE_PAIR_WEIGHT * slope * _standard(world, values, DENSE_PAIR[0])
+
+
+@numba.njit(nogil=True)
+def _standard(world: World, values: np.ndarray, column: int) -> float:
+    return (math.log1p(max(values[column], 0)) - world.log_mean[column]) / world.log_std[column]
+
+
+@numba.njit(nogil=True)
+def _effect(world: World, values: np.ndarray, field: int) -> np.ndarray:
+    rank = max(values[DENSE + field], 0)
+    return world.effects[world.offset[field] + rank if rank <= world.known[field] else 0]
+
+
+@numba.njit(nogil=True)
+def _format(drawn: Rows, buffer: np.ndarray) -> int:
+    """Write the rows' lines into `buffer` (bytes) and return their length."""
+    end = 0
+    for row in range(len(drawn.labels)):
+        buffer[end] = ord("0") + drawn.labels[row]
+        end += 1
+        for column in range(DENSE + FIELDS):
+            buffer[end] = ord("\t")
+            end += 1
+            value = drawn.values[row, column]
+            if value != MISSING:
+                end = _put_number(value, buffer, end) if column < DENSE else _put_token(value, column, buffer, end)
+        buffer[end] = ord("\n")
+        end += 1
+    return end
+
+
+@numba.njit(nogil=True)
+def _put_number(value: int, buffer: np.ndarray, end: int) -> int:
+    if value < 0:
+        buffer[end] = ord("-")
+        return _put_number(-value, buffer, end + 1)
+    length = 1
+    while value >= 10**length:
+        length += 1
+    for place in range(end + length - 1, end - 1, -1):
+        buffer[place] = ord("0") + value % 10
+        value //= 10
+    return end + length
+
+
+@numba.njit(nogil=True)
+def _put_token(rank: int, column: int, buffer: np.ndarray, end: int) -> int:
+    """Eight hexadecimal digits: MurmurHash3's 32-bit finalizer, a bijection, of the rank under the field's key."""
+    word = np.uint64(rank) ^ (_mix(np.uint64(column)) >> np.uint64(32))
+    word = ((word ^ (word >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & np.uint64(0xFFFFFFFF)
+    word = ((word ^ (word >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & np.uint64(0xFFFFFFFF)
+    word ^= word >> np.uint64(16)
+    for place in range(8):
+        digit = int((word >> np.uint64(28 - 4 * place)) & np.uint64(15))
+        buffer[end + place] = (ord("0") if digit < 10 else ord("a") - 10) + digit
+    return end + 8
+
+
+def main() -> None:
+    """Write the file that the flags ask for, and print its report."""
+    (settings,) = load_settings((SyntheticSettings,), sys.argv[1:])
+    if not settings.path:
+        raise InputError("--path is missing: name the file to write")
+    path, threads = Path(settings.path), settings.num_parallel_workers
+    report = write_criteo_like(path, settings.rows, seed=settings.seed, scale=settings.scale, threads=threads)
+    print(f"rows {report.rows}, positives {report.positives}, attainable AUC {report.attainable_auc:.5f}")
+
+
+if __name__ == "__main__":
+    run_door(main)

@@ -1,0 +1,67 @@
+"""Which device this process runs on: the only file that asks the environment."""
+
+import glob
+import os
+import sys
+
+import mindspore as ms
+
+from utils.config import DeviceSettings
+from utils.errors import InputError
+
+TARGETS = ("Ascend", "GPU", "CPU")
+_LOOKED_FOR = {"Ascend": "an Ascend NPU with CANN", "GPU": "a GPU with CUDA and a GPU build of MindSpore"}
+
+
+def set_up_device(settings: DeviceSettings, seed: int = 0) -> str:
+    """Choose the device, switch to graph mode and seed MindSpore; returns the device's name.
+
+    Raises:
+        InputError: a device that is named but not there, or an unknown name.
+    """
+    target = choose_target(settings.device_target)
+    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_device(target, 0 if target == "CPU" else settings.device_id)
+    ms.set_seed(seed)
+    return target
+
+
+def choose_target(wanted: str) -> str:
+    """The device to use for `--device_target`: itself when it is there, the best that is there for auto."""
+    names = {target.lower(): target for target in TARGETS}
+    if wanted.lower() == "auto":
+        return next(target for target in TARGETS if is_available(target))
+    if wanted.lower() not in names:
+        raise InputError(f"--device_target={wanted}: must be Ascend, GPU, CPU or auto")
+    target = names[wanted.lower()]
+    if not is_available(target):
+        raise InputError(
+            f"--device_target={target}: no such device here (looked for {_LOOKED_FOR[target]}); "
+            "use --device_target=auto for the best that is there"
+        )
+    return target
+
+
+def is_available(target: str) -> bool:
+    """Whether MindSpore can run on `target` on this machine."""
+    if target == "CPU":
+        return True
+    if target == "Ascend" and not glob.glob("/dev/davinci*"):  # asking MindSpore here prints a screenful of warnings
+        return False
+    try:
+        return bool(ms.hal.is_available(target)) and ms.hal.device_count(target) > 0
+    except (ValueError, RuntimeError):
+        return False
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def reading_workers(wanted: int | None) -> int:
+    """Threads that read data: `wanted`, at most the cores (with a warning), all cores for None."""
+    cores = available_cores()
+    if wanted is not None and wanted > cores:
+        print(f"warning: --num_parallel_workers={wanted}, but this machine has {cores} cores: using {cores}", file=sys.stderr)
+    return max(1, min(wanted or cores, cores))

@@ -1,0 +1,197 @@
+"""The folder of checkpoints: their names, the last and the best, and what a checkpoint remembers.
+
+    <model>-<epoch>_<step>.ckpt    one file a checkpoint; epochs count from 1, steps within the epoch
+    <model>.ckpt, best.ckpt        links to the last and to the best
+    trained_on.json                where the data lay
+    manifest.json, schema.yaml, vocabulary.npz    the data's serving files
+"""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from utils.data.manifest import DataManifest, copy_serving_files
+from utils.errors import InputError
+from utils.training.checkpoint_file import DamagedCheckpoint, read_checkpoint_file, write_checkpoint_file
+
+FORMAT_VERSION = 1
+BEST = "best.ckpt"
+_TRAINED_ON = "trained_on.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far training is: after `step` steps of `epoch`, both from 1; what early stop and plateaus remember."""
+
+    epoch: int = 1
+    step: int = 0
+    steps_before: int = 0
+    """Steps of all epochs before this one."""
+    evaluated: bool = False
+    """The epoch is over and its evaluation is done."""
+    best_auc: float = -1.0
+    epochs_without_better: int = 0
+    rate_factor: float = 1.0
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class CheckpointManifest:
+    """What a checkpoint says about itself: no time and no path, so equal trainings give equal files."""
+
+    model: str
+    network: dict[str, Any]
+    dense_columns: int
+    table_sizes: tuple[int, ...]
+    vocabulary_sha256: str
+    training: dict[str, Any]
+    progress: Progress
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A checkpoint in memory: its manifest and its float32 arrays by parameter name."""
+
+    path: Path
+    manifest: CheckpointManifest
+    arrays: dict[str, np.ndarray]
+
+
+def start_folder(folder: Path, data_folder: Path) -> None:
+    """Make a new checkpoint folder beside the data's serving files, moving an earlier run's away."""
+    previous = folder.with_name(folder.name + ".previous")
+    if any(folder.glob("*.ckpt")):
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        copy_serving_files(data_folder, folder)
+        (folder / _TRAINED_ON).write_text(json.dumps({"dataset_path": str(data_folder.resolve())}) + "\n")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --ckpt_path") from None
+
+
+def save_checkpoint(
+    folder: Path, manifest: CheckpointManifest, arrays: dict[str, np.ndarray], *, keep: int, best: bool = False
+) -> Path:
+    """Write a checkpoint, point `<model>.ckpt` (and `best.ckpt`) at it and drop the oldest beyond `keep`."""
+    progress = manifest.progress
+    path = folder / f"{manifest.model}-{progress.epoch}_{progress.step}.ckpt"
+    write_checkpoint_file(path, json.dumps(dataclasses.asdict(manifest)), arrays)
+    if best:
+        _link(path, folder / BEST)
+    _link(path, folder / f"{manifest.model}.ckpt")
+    for old in numbered_checkpoints(folder, manifest.model)[: -max(keep, 1)]:
+        old.unlink()
+    return path
+
+
+def numbered_checkpoints(folder: Path, model: str) -> list[Path]:
+    """The `<model>-<epoch>_<step>.ckpt` of a folder, oldest first."""
+    pattern = re.compile(rf"{re.escape(model)}-(\d+)_(\d+)\.ckpt")
+    found = {path: match for path in folder.glob(f"{model}-*.ckpt") if (match := pattern.fullmatch(path.name))}
+    return sorted(found, key=lambda path: tuple(map(int, found[path].groups())))
+
+
+def last_checkpoint(folder: Path, model: str) -> Checkpoint | None:
+    """The newest checkpoint of a folder, None where there is none.
+
+    Raises:
+        DamagedCheckpoint: the newest is damaged; the message offers the newest one that is whole.
+    """
+    paths = numbered_checkpoints(folder, model)
+    return load_checkpoint(paths[-1], model) if paths else None
+
+
+def load_checkpoint(path: Path, model: str) -> Checkpoint:
+    """Read a checkpoint file, or the last one of a folder.
+
+    Raises:
+        DamagedCheckpoint: cut short or changed; the message offers the newest whole checkpoint before it.
+        InputError: no such file, or a checkpoint of another model.
+    """
+    if path.is_dir():
+        linked = path / f"{model}.ckpt"
+        if not linked.exists():
+            raise InputError(f"{path}: holds no {model}.ckpt; give the file or folder that train.py wrote")
+        path = linked
+    try:
+        text, arrays = read_checkpoint_file(path)
+    except DamagedCheckpoint as error:
+        raise DamagedCheckpoint(f"{error}{_offer(path, model)}") from None
+    manifest = _parse_manifest(path, text)
+    if manifest.model != model:
+        raise InputError(f"{path}: a checkpoint of {manifest.model}, not of {model}; run it in {manifest.model}/")
+    return Checkpoint(path, manifest, arrays)
+
+
+def data_folder_of(path: Path) -> Path:
+    """The data that the checkpoint at `path` was trained on, as it remembers."""
+    folder = path if path.is_dir() else path.parent
+    try:
+        return Path(json.loads((folder / _TRAINED_ON).read_text())["dataset_path"])
+    except (OSError, ValueError, KeyError):
+        raise InputError(f"{folder}: holds no {_TRAINED_ON} that names the data; give --dataset_path") from None
+
+
+def check_same_data(checkpoint: Checkpoint, data: DataManifest, data_folder: Path) -> None:
+    """Refuse data whose tables or dense columns are not those that the checkpoint was trained on."""
+    manifest = checkpoint.manifest
+    if manifest.table_sizes != data.table_sizes or manifest.dense_columns != len(data.dense_columns):
+        raise InputError(
+            f"{checkpoint.path}: made for {_described(manifest.table_sizes, manifest.dense_columns)}, but {data_folder} "
+            f"has {_described(data.table_sizes, len(data.dense_columns))}; convert the data with --vocabulary of the "
+            "training data, or train anew"
+        )
+    if manifest.vocabulary_sha256 != data.vocabulary_sha256:
+        raise InputError(
+            f"{checkpoint.path}: trained with another vocabulary than {data_folder}; convert the data with "
+            "--vocabulary of the training data"
+        )
+
+
+def _described(table_sizes: tuple[int, ...], dense: int) -> str:
+    return f"{len(table_sizes)} tables of {sum(table_sizes):,} rows and {dense} dense columns"
+
+
+def _parse_manifest(path: Path, text: str) -> CheckpointManifest:
+    try:
+        values = json.loads(text)
+        values["progress"] = Progress(**values["progress"])
+        values["table_sizes"] = tuple(values["table_sizes"])
+        return CheckpointManifest(**values)
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: not a checkpoint of this zoo; give one that train.py wrote") from None
+
+
+def _offer(damaged: Path, model: str) -> str:
+    """What to do about a damaged checkpoint: the newest whole one before it."""
+    same_file = os.stat(damaged).st_ino
+    for path in reversed(numbered_checkpoints(damaged.parent, model)):
+        if os.stat(path).st_ino == same_file:
+            continue
+        try:
+            read_checkpoint_file(path)
+        except InputError:
+            continue
+        return f"; {path.name} before it is whole: remove the damaged file to resume from it, or name it"
+    return "; there is no other whole checkpoint in its folder"
+
+
+def _link(path: Path, name: Path) -> None:
+    """Give a file a second name, atomically; a copy where the file system has no hard links."""
+    partial = name.with_name(name.name + ".partial")
+    partial.unlink(missing_ok=True)
+    try:
+        os.link(path, partial)
+    except OSError:
+        shutil.copyfile(path, partial)
+    partial.replace(name)

@@ -1,0 +1,74 @@
+"""Evaluation: every row of a split once, and the model's line about it. Also the door `eval.py`."""
+
+import sys
+import time
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor
+
+from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.data.manifest import DataManifest
+from utils.data.reading import Part, find_data, prefetched, read_batches
+from utils.device import reading_workers, set_up_device
+from utils.errors import InputError
+from utils.model import Model
+from utils.training.build import scorer_of
+from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
+from utils.training.logs import append_line, now
+from utils.training.metrics import BinaryMetrics
+from utils.training.step import ScoreStep
+
+
+def main(model: Model) -> None:
+    """`python eval.py`: score a checkpoint on a split, print the model's line and append it to its log."""
+    settings, device = load_settings(
+        (EvalSettings, DeviceSettings),
+        sys.argv[1:],
+        known_elsewhere=(TrainSettings, ExportSettings, InferSettings, model.settings),
+        config_folder=model.folder / "config",
+        default_config=model.default_config,
+    )
+    path = Path(settings.checkpoint_path)
+    folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
+    data = DataManifest.load(folder)
+    split = choose_split(data, folder, settings.split or split, preferred=("test", "valid"))
+    set_up_device(device)
+    checkpoint = load_checkpoint(path, model.name)
+    check_same_data(checkpoint, data, folder)
+    started = time.time()
+    batch_size = min(settings.eval_batch_size, data.splits[split].rows)
+    workers = reading_workers(settings.num_parallel_workers)
+    metrics = evaluate(scorer_of(model, checkpoint), folder, data, split, batch_size, workers)
+    line = model.eval_line(now(), metrics, time.time() - started)
+    print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}", file=sys.stderr)
+    print(line)
+    append_line(Path(model.eval_log), line)
+
+
+def choose_split(data: DataManifest, folder: Path, named: str | None, preferred: tuple[str, ...]) -> str:
+    """The named split, else the first of `preferred` that the data has."""
+    if named and named not in data.splits:
+        raise InputError(f"{folder}: has no {named} split; it has {', '.join(data.splits)}")
+    split = named or next((split for split in preferred if split in data.splits), None)
+    if split is None:
+        raise InputError(f"{folder}: has no {' or '.join(preferred)} split; name another with --split")
+    return split
+
+
+def evaluate(
+    scorer: ScoreStep, folder: Path, data: DataManifest, split: str, batch_size: int, workers: int
+) -> dict[str, float]:
+    """AUC, logloss and accuracy over every row of a split."""
+    metrics = BinaryMetrics()
+    for batch in prefetched(read_batches(folder, data, split, Part(batch_size), workers=workers)):
+        present = batch.present[:, 0] > 0
+        scores = score(scorer, batch.ids, batch.dense)[present]
+        metrics.update(scores, batch.label[present, 0])
+    return metrics.result()
+
+
+def score(scorer: ScoreStep, ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
+    """Probabilities (B,) float32 of ids (B, F) int32 and dense (B, d) float32."""
+    return scorer(Tensor(ids, ms.int32), Tensor(dense, ms.float32)).asnumpy()[:, 0]

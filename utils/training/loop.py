@@ -1,0 +1,241 @@
+"""The training loop: epochs of steps, with logs, evaluations, checkpoints and a clean end on a signal."""
+
+import dataclasses
+import math
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from mindspore import Tensor
+from tqdm import tqdm
+
+from utils.config import TrainSettings
+from utils.data.manifest import DataManifest
+from utils.data.reading import Part, prefetched, read_batches, steps_of
+from utils.device import reading_workers
+from utils.model import Model
+from utils.training.build import Training
+from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpoint
+from utils.training.evaluate import evaluate
+from utils.training.logs import append_line, append_lines, now
+from utils.training.schedule import hyper_at
+
+_LOSSES_HELD = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything that stays the same from the first step to the last."""
+
+    model: Model
+    settings: TrainSettings
+    network: dict[str, Any]
+    data_folder: Path
+    data: DataManifest
+    training: Training
+    fixed: dict[str, object]
+
+    @property
+    def part(self) -> Part:
+        """This rank's part of every batch."""
+        return Part(self.settings.batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return steps_of(self.data.splits["train"].rows, self.part)
+
+    @property
+    def valid_split(self) -> str | None:
+        """The split that training is evaluated on: valid if there is one, else test."""
+        return next((split for split in ("valid", "test") if split in self.data.splits), None)
+
+
+class Interrupted(Exception):
+    """A signal asked the run to end."""
+
+
+class _Signals:
+    """Remembers SIGTERM and SIGINT until the step that runs is over."""
+
+    def __init__(self) -> None:
+        self.received = 0
+
+    def __enter__(self) -> "_Signals":
+        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _: FrameType | None) -> None:
+        self.received = number
+
+    def check(self) -> None:
+        if self.received:
+            raise Interrupted
+
+
+def train(run: Run, progress: Progress) -> int:
+    """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
+    if run.settings.do_eval and run.valid_split is None:
+        print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
+    with _Signals() as signals:
+        try:
+            while not progress.finished or progress.epoch < run.settings.epochs:
+                progress = _next_epoch(progress, run)
+                progress = _train_epoch(run, progress, signals)
+                progress = _end_epoch(run, progress, signals)
+        except Interrupted:
+            print(f"ended by signal {signals.received}; go on with --resume", file=sys.stderr)
+            return 128 + signals.received
+    return 0
+
+
+def _next_epoch(progress: Progress, run: Run) -> Progress:
+    """After a whole epoch, the start of the next; otherwise where training stands."""
+    if not progress.evaluated:
+        return progress
+    return dataclasses.replace(
+        progress,
+        epoch=progress.epoch + 1,
+        step=0,
+        steps_before=progress.steps_before + run.steps,
+        evaluated=False,
+        finished=False,
+    )
+
+
+def _train_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
+    settings, losses = run.settings, _LossLog(run)
+    part = dataclasses.replace(run.part, first_step=progress.step)
+    workers = reading_workers(settings.num_parallel_workers)
+    batches = read_batches(
+        run.data_folder, run.data, "train", part, seed=(settings.seed, progress.epoch), workers=workers
+    )
+    run.training.step.set_train(True)
+    bar = tqdm(
+        prefetched(batches), total=run.steps, initial=progress.step, desc=f"epoch {progress.epoch}", unit="step",
+        mininterval=1.0, dynamic_ncols=True,
+    )  # fmt: skip
+    started, first = time.time(), progress.step
+    try:
+        for batch in bar:
+            progress = dataclasses.replace(progress, step=progress.step + 1)
+            hyper = hyper_at(settings, progress.steps_before + progress.step, progress.rate_factor)
+            loss = run.training.step(*map(Tensor, batch[:4]), Tensor(np.float32(batch.global_rows)), *hyper)
+            losses.add(progress.epoch, progress.step, loss)
+            if progress.step % _LOSSES_HELD == 0:
+                rate = (progress.step - first) * settings.batch_size / (time.time() - started)
+                bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)
+            if settings.save_checkpoint_steps and _global_step(progress) % settings.save_checkpoint_steps == 0:
+                losses.flush()
+                if progress.step < run.steps:
+                    _save(run, progress)
+            if signals.received:
+                losses.flush()
+                if progress.step < run.steps:
+                    _save(run, progress)
+                    raise Interrupted
+    finally:
+        bar.close()
+        losses.flush()
+    seconds = time.time() - started
+    rows = max(0, run.data.splits["train"].rows - first * settings.batch_size)
+    print(
+        f"{now()} epoch {progress.epoch}: {rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} samples/s", flush=True
+    )
+    return progress
+
+
+def _end_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
+    """Evaluate, decide whether this was the best and whether it was the last, and save."""
+    settings = run.settings
+    if signals.received:
+        _save(run, progress)
+        raise Interrupted
+    better = False
+    if settings.do_eval and run.valid_split:
+        auc = _evaluate(run)
+        better = auc > progress.best_auc
+        waited = 0 if better else progress.epochs_without_better + 1
+        factor = progress.rate_factor
+        if settings.decay == "plateau" and not better:
+            factor *= settings.plateau_factor
+        best = auc if better else progress.best_auc
+        progress = dataclasses.replace(progress, best_auc=best, epochs_without_better=waited, rate_factor=factor)
+    stop_early = 0 < settings.patience <= progress.epochs_without_better
+    if stop_early:
+        print(f"no better AUC for {settings.patience} epochs: stopped early", file=sys.stderr)
+    finished = stop_early or progress.epoch >= settings.epochs
+    progress = dataclasses.replace(progress, evaluated=True, finished=finished)
+    _save(run, progress, best=better)
+    signals.check()
+    return progress
+
+
+def _evaluate(run: Run) -> float:
+    started, settings, split = time.time(), run.settings, run.valid_split
+    run.training.scorer.set_train(False)
+    metrics = evaluate(
+        run.training.scorer, run.data_folder, run.data, split,
+        min(settings.eval_batch_size, run.data.splits[split].rows), reading_workers(settings.num_parallel_workers),
+    )  # fmt: skip
+    line = run.model.eval_line(now(), metrics, time.time() - started)
+    print(line, flush=True)
+    append_line(Path(settings.eval_file_name), line)
+    return -1.0 if math.isnan(metrics["auc"]) else metrics["auc"]
+
+
+def _save(run: Run, progress: Progress, *, best: bool = False) -> None:
+    manifest = CheckpointManifest(
+        model=run.model.name,
+        network=run.network,
+        dense_columns=len(run.data.dense_columns),
+        table_sizes=run.data.table_sizes,
+        vocabulary_sha256=run.data.vocabulary_sha256,
+        training=run.fixed,
+        progress=progress,
+    )
+    save_checkpoint(
+        Path(run.settings.ckpt_path), manifest, run.training.arrays(), keep=run.settings.keep_checkpoint_max, best=best
+    )
+
+
+def _global_step(progress: Progress) -> int:
+    return progress.steps_before + progress.step
+
+
+class _LossLog:
+    """Holds some steps' losses before they are read and written, so that no step waits for its own loss."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._held: list[tuple[int, int, Tensor]] = []
+        self._last = float("nan")
+
+    def add(self, epoch: int, step: int, loss: Tensor) -> None:
+        self._held.append((epoch, step, loss))
+        if len(self._held) >= _LOSSES_HELD:
+            self.flush()
+
+    def last(self) -> float:
+        return float(self._held[-1][2].asnumpy()) if self._held else self._last
+
+    def flush(self) -> None:
+        if not self._held:
+            return
+        values = [(epoch, step, float(loss.asnumpy())) for epoch, step, loss in self._held]
+        self._held, self._last = [], values[-1][2]
+        lines = [
+            self._run.model.loss_line(now(), epoch, step, value)
+            for epoch, step, value in values
+            if step % self._run.settings.log_every == 0
+        ]
+        append_lines(Path(self._run.settings.loss_file_name), lines)
