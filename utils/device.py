@@ -10,7 +10,8 @@ from utils.config import DeviceSettings
 from utils.errors import InputError
 
 TARGETS = ("Ascend", "GPU", "CPU")
-_LOOKED_FOR = {"Ascend": "an Ascend NPU with CANN", "GPU": "a GPU with CUDA and a GPU build of MindSpore"}
+_DEVICE_FILES = {"Ascend": "/dev/davinci*", "GPU": "/dev/nvidia*"}
+_LOOKED_FOR = {"Ascend": "an Ascend NPU, /dev/davinci*, with CANN", "GPU": "a GPU, /dev/nvidia*, with CUDA and a GPU build of MindSpore"}
 
 
 def set_up_device(settings: DeviceSettings, seed: int = 0) -> str:
@@ -46,7 +47,8 @@ def is_available(target: str) -> bool:
     """Whether MindSpore can run on `target` on this machine."""
     if target == "CPU":
         return True
-    if target == "Ascend" and not glob.glob("/dev/davinci*"):  # asking MindSpore here prints a screenful of warnings
+    # Where the driver's device files are missing, asking MindSpore would only print a screenful of warnings.
+    if not glob.glob(_DEVICE_FILES[target]):
         return False
     try:
         return bool(ms.hal.is_available(target)) and ms.hal.device_count(target) > 0

@@ -30,6 +30,7 @@ class DLRM(nn.Cell):
         _check_sizes(settings, features)
         vectors = features.fields + 1
         pairs = vectors * (vectors - 1) // 2
+        self.width = settings.embedding_dim
         self.bottom = MLP((features.dense, *settings.bottom_mlp), last_relu=True)
         self.interaction = DotInteraction(vectors)
         self.top = MLP((settings.embedding_dim + pairs, *settings.top_mlp), last_relu=False)
@@ -37,7 +38,7 @@ class DLRM(nn.Cell):
 
     def construct(self, embeddings: tuple[Tensor], dense: Tensor, present: Tensor) -> Tensor:
         bottom = self.bottom(dense)
-        vectors = self.concat((bottom.expand_dims(1), embeddings[0]))
+        vectors = self.concat((bottom.reshape(-1, 1, self.width), embeddings[0]))
         return self.top(self.concat((bottom, self.interaction(vectors))))
 
 

@@ -3,9 +3,10 @@
 import dataclasses
 import os
 import sys
+import time
 from pathlib import Path
 
-from utils.config import PreprocessSettings
+from utils.config import PreprocessSettings, load_settings
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataField, DataManifest, DataSplit, sha256_of
 from utils.data.output import check_space, replaced_folder
@@ -24,6 +25,17 @@ _LEAST = {
     "train_line_count": 1,
     "hash_buckets": 2,
 }
+
+
+def main() -> None:
+    """`python src/preprocess_data.py`: convert as the flags say and print what was written."""
+    (settings,) = load_settings((PreprocessSettings,), sys.argv[1:])
+    started = time.time()
+    output = convert(settings)
+    data = DataManifest.load(output)
+    rows = sum(split.rows for split in data.splits.values())
+    shares = ", ".join(f"{name} {split.rows:,}" for name, split in data.splits.items())
+    print(f"{output}: {shares} rows, {sum(data.table_sizes):,} ids; {rows / (time.time() - started):,.0f} rows/s")
 
 
 def convert(settings: PreprocessSettings) -> Path:

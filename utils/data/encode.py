@@ -27,8 +27,12 @@ class RowEncoder:
         schema = load_schema(str(folder / SCHEMA_FILE))
         return cls(schema, manifest.dense_transform, Vocabulary.load(folder / VOCABULARY_FILE))
 
-    def encode(self, data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, data: bytes, first_line: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Encode raw lines, with or without the label column (the first line's column count tells).
+
+        Args:
+            data: whole lines; a header line that repeats the schema's column names is skipped.
+            first_line: the number of the first line, for messages.
 
         Returns:
             dense float32 (n, d) and ids int32 (n, f), one row a line that is not blank.
@@ -36,7 +40,7 @@ class RowEncoder:
         Raises:
             InputError: a malformed line, by its number.
         """
-        return self.encode_parsed(parse_rows(self.schema, data))
+        return self.encode_parsed(parse_rows(self.schema, data, first_line=first_line))
 
     def encode_parsed(self, parsed: ParsedRows) -> tuple[np.ndarray, np.ndarray]:
         """Encode parsed rows: dense float32 (n, d) and ids int32 (n, f)."""

@@ -24,7 +24,7 @@ from utils.data.schema import Schema
 from utils.data.shuffle import BUFFER_ROWS, Rows, ShuffleBuffer
 from utils.data.sources import Block, Source, read_blocks
 from utils.data.splits import SPLITS, TRAIN, SplitRule
-from utils.data.text import RowParser
+from utils.data.text import ParsedRows, RowParser
 from utils.data.vocabulary import TokenCounter, Vocabulary
 
 
@@ -131,16 +131,21 @@ def _count(raw: RawRows, counters: list[tuple[int, TokenCounter]], statistics: D
                 bad.add(block, rows)
                 chosen.append((rows, wanted[rows.rows]))
                 bar.update(block.rows)
-            list(pool.map(lambda item: _count_field(*item, chosen), counters))
+            _count_batch(pool, counters, chosen)
             if statistics is not None:
                 for rows, wanted in chosen:
                     statistics.add(rows.dense[wanted])
         bar.update(raw.total - bar.n)
 
 
-def _count_field(field: int, counter: TokenCounter, chosen: list) -> None:
-    for rows, wanted in chosen:
-        counter.add(rows.tokens[field], wanted)
+def _count_batch(
+    pool: ThreadPoolExecutor, counters: list[tuple[int, TokenCounter]], chosen: list[tuple[ParsedRows, np.ndarray]]
+) -> None:
+    def count(field: int, counter: TokenCounter) -> None:
+        for rows, wanted in chosen:
+            counter.add(rows.tokens[field], wanted)
+
+    list(pool.map(lambda item: count(*item), counters))
 
 
 def _progress(raw: RawRows, title: str) -> tqdm:

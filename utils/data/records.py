@@ -16,7 +16,7 @@ _HEADER_BYTES = 1 << 20
 _PAGE_BYTES = 1 << 22
 
 # A call holds the GIL for its whole length, some 0.2 ms a record, and the parsing threads wait for it.
-_RECORDS_A_CALL = 64
+_RECORDS_A_CALL = 32
 
 
 class SplitWriter:

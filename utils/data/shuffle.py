@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from utils.data.text import mix
+from utils.data.kernels import mix
 
 BUFFER_ROWS = 200_000
 

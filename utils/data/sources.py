@@ -12,11 +12,12 @@ from typing import BinaryIO
 
 import numpy as np
 
+from utils.data.kernels import count_rows
 from utils.data.schema import Schema
-from utils.data.text import count_rows, split_line
+from utils.data.text import split_line
 from utils.errors import InputError
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES = 1 << 22
 
 _SUFFIXES = tuple(f"{kind}{packed}" for kind in (".txt", ".csv", ".tsv", ".data") for packed in ("", ".gz", ".xz"))
 _FOUND_AS = ("train", "origin_data/train")

@@ -25,20 +25,16 @@ from utils.errors import InputError, run_door
 DENSE, FIELDS = 13, 26
 MISSING = np.iinfo(np.int64).min
 BLOCK_ROWS = 8192
+HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 MAX_LINE_BYTES = 2 + DENSE * 12 + FIELDS * 9
 MISSING_STREAM, LABEL_STREAM = 100, 200
 
 # The teacher: these weights give Criteo's share of positives and an attainable AUC of 0.80. Most of it lies on frequent
 # tokens, and the strongest product is of a dense value and a small field, so that plain SGD learns it in one epoch.
 TEACHER_SEED = 2021
-BIAS = -1.404
-DENSE_WEIGHT, TOKEN_WEIGHT, FIELD_PAIR_WEIGHT, DENSE_PAIR_WEIGHT = 0.27, 0.27, 0.41, 1.15
-FIELD_PAIR = (13, 16)  # C14, C17
-DENSE_PAIR = (5, 13)  # I6, C14
-MIN_EXPECTED_ROWS = 50
-MAX_KNOWN_RANKS = 1 << 16
-FULL_EFFECT_SHARE = 0.1
-
+BIAS, DENSE_WEIGHT, TOKEN_WEIGHT, FIELD_PAIR_WEIGHT, DENSE_PAIR_WEIGHT = -1.404, 0.2525, 0.2525, 0.56, 1.075
+FIELD_PAIR, DENSE_PAIR = (13, 19), (5, 13)  # C14 and C20, I6 and C14
+MIN_EXPECTED_ROWS, MAX_KNOWN_RANKS, FULL_EFFECT_SHARE = 50, 1 << 16, 0.1
 LOGIT_BINS, LOGIT_LIMIT = 1 << 16, 16.0
 
 
@@ -98,7 +94,10 @@ def write_criteo_like(
     with open(unfinished, "wb") as file:
         for text, drawn in _blocks(world, seed, rows, threads or os.cpu_count() or 1):
             file.write(text)
-            histogram += _count_logits(drawn)
+            scores = np.clip(drawn.logits, -LOGIT_LIMIT, LOGIT_LIMIT)
+            for label in (0, 1):
+                chosen = scores[drawn.labels == label]
+                histogram[label] += np.histogram(chosen, LOGIT_BINS, (-LOGIT_LIMIT, LOGIT_LIMIT))[0]
             loss += float(np.sum(np.logaddexp(0.0, drawn.logits) - drawn.labels * drawn.logits))
     report = SyntheticReport(rows, int(histogram[1].sum()), _histogram_auc(histogram), loss / rows, seed, scale)
     path.with_name(path.name + ".teacher.json").write_text(json.dumps(dataclasses.asdict(report), indent=1) + "\n")
@@ -120,13 +119,6 @@ def _blocks(world: World, seed: int, rows: int, threads: int) -> Iterator[tuple[
             yield from pool.map(make, range(first, min(first + wave, rows), BLOCK_ROWS))
 
 
-def _count_logits(drawn: Rows) -> np.ndarray:
-    """Logits of negatives and of positives, counted in bins (2, LOGIT_BINS)."""
-    place = (drawn.logits / LOGIT_LIMIT + 1) / 2 * LOGIT_BINS
-    bins = np.clip(place, 0, LOGIT_BINS - 1).astype(np.int64)
-    return np.bincount(drawn.labels * LOGIT_BINS + bins, minlength=2 * LOGIT_BINS).reshape(2, LOGIT_BINS)
-
-
 def _histogram_auc(histogram: np.ndarray) -> float:
     """AUC of scores counted in bins (2, n), half a point for two in one bin; 0.5 where a class is absent."""
     negatives, positives = histogram.astype(np.float64)
@@ -136,27 +128,26 @@ def _histogram_auc(histogram: np.ndarray) -> float:
 
 def open_world(rows: int, scale: float = 1.0) -> World:
     """The laws and the teacher of a file of `rows` rows."""
-    if rows < 1:
-        raise InputError(f"--rows {rows}: must be at least 1")
-    if not 0 < scale <= 50:
-        raise InputError(f"--scale {scale}: must be above 0 and at most 50")
+    if rows < 1 or not 0 < scale <= 50:
+        raise InputError(f"--rows {rows} must be at least 1, --scale {scale} above 0 and at most 50")
     statistics = json.loads(Path(__file__).with_name("criteo_statistics.json").read_text())
     dense, fields = statistics["dense"], statistics["sparse"]
+    columns, names = dense + fields, [column["name"] for column in dense + fields]
     knots = [np.array(column["value"], np.float64) for column in dense]
     knots += [_scaled_ranks(np.array(column["rank"], np.float64), scale) for column in fields]
     share = np.full((DENSE + FIELDS, max(map(len, knots))), 2.0)
     log = np.zeros_like(share)
-    for row, (points, column) in enumerate(zip(knots, dense + fields, strict=True)):
+    for row, (points, column) in enumerate(zip(knots, columns, strict=True)):
         share[row, : len(points)] = column["share"]
         log[row, : len(points)] = np.log(points - points[0] + 1)
-    missing = np.array([column["missing"] for column in dense + fields])
+    missing = np.array([column["missing"] for column in columns])
     tables = [_token_effects(share[row], log[row], missing[row], rows, row) for row in range(DENSE, DENSE + FIELDS)]
     return World(
         share=share,
         log=log,
         first=np.array([points[0] for points in knots]),
         missing=missing,
-        group=_missing_groups([column["name"] for column in dense + fields], statistics["co_missing"]),
+        group=np.array([names.index(column["missing_with"]) for column in columns]),
         log_mean=np.array([column["log_mean"] for column in dense]),
         log_std=np.array([column["log_std"] for column in dense]),
         dense_weight=DENSE_WEIGHT * np.random.default_rng(TEACHER_SEED).choice([-1.0, 1.0], DENSE),
@@ -175,11 +166,6 @@ def _scaled_ranks(knots: np.ndarray, scale: float) -> np.ndarray:
     return np.where(knots <= head, knots, head * (knots / head) ** power)
 
 
-def _missing_groups(names: list[str], groups: list[list[str]]) -> np.ndarray:
-    leader = {name: members[0] for members in groups for name in members}
-    return np.array([names.index(leader.get(name, name)) for name in names])
-
-
 def _token_effects(share: np.ndarray, log: np.ndarray, missing: float, rows: int, column: int) -> np.ndarray:
     """Effects (1 + known, 4) of a field's missing token and of its tokens with at least MIN_EXPECTED_ROWS rows.
 
@@ -193,8 +179,7 @@ def _token_effects(share: np.ndarray, log: np.ndarray, missing: float, rows: int
     expected = expected[: 1 + known] * (expected[: 1 + known] >= MIN_EXPECTED_ROWS)
     effects = np.random.default_rng([TEACHER_SEED, column]).standard_normal((1 + known, 4))
     fade = np.minimum(1.0, expected / rows / FULL_EFFECT_SHARE)
-    if expected.any():
-        effects -= np.average(effects, axis=0, weights=fade * expected)
+    effects -= np.average(effects, axis=0, weights=fade * expected + 1e-9)
     return effects * fade[:, None]
 
 
@@ -231,13 +216,11 @@ def _uniform(key: Any, stream: int) -> float:
 
 @numba.njit(nogil=True)
 def _draw_value(world: World, column: int, number: float) -> int:
-    knot = 0
-    while world.share[column, knot + 1] <= number:
+    share, log, knot = world.share[column], world.log[column], 0
+    while share[knot + 1] <= number:
         knot += 1
-    start, end = world.share[column, knot], world.share[column, knot + 1]
-    low, high = world.log[column, knot], world.log[column, knot + 1]
-    point = low + (high - low) * (number - start) / (end - start)
-    return math.floor(math.exp(point) - 1 + world.first[column])
+    part = (number - share[knot]) / (share[knot + 1] - share[knot])
+    return math.floor(math.exp(log[knot] + part * (log[knot + 1] - log[knot])) - 1 + world.first[column])
 
 
 @numba.njit(nogil=True)
@@ -245,18 +228,14 @@ def _logit(world: World, values: np.ndarray) -> float:
     """The teacher's logit of one row (C,)."""
     logit = BIAS
     for column in range(DENSE):
-        logit += world.dense_weight[column] * _standard(world, values, column)
+        slope = world.dense_weight[column]
+        if column == DENSE_PAIR[0]:
+            slope += DENSE_PAIR_WEIGHT * _effect(world, values, DENSE_PAIR[1])[1]
+        logit += slope * (math.log1p(max(values[column], 0)) - world.log_mean[column]) / world.log_std[column]
     for field in range(FIELDS):
         logit += TOKEN_WEIGHT * _effect(world, values, field)[0]
     left, right = _effect(world, values, FIELD_PAIR[0]), _effect(world, values, FIELD_PAIR[1])
-    logit += FIELD_PAIR_WEIGHT * (left[2] * right[2] + left[3] * right[3])
-    slope = _effect(world, values, DENSE_PAIR[1])[1]
-    return logit + DENSE_PAIR_WEIGHT * slope * _standard(world, values, DENSE_PAIR[0])
-
-
-@numba.njit(nogil=True)
-def _standard(world: World, values: np.ndarray, column: int) -> float:
-    return (math.log1p(max(values[column], 0)) - world.log_mean[column]) / world.log_std[column]
+    return logit + FIELD_PAIR_WEIGHT * (left[2] * right[2] + left[3] * right[3])
 
 
 @numba.njit(nogil=True)
@@ -305,8 +284,7 @@ def _put_token(rank: int, column: int, buffer: np.ndarray, end: int) -> int:
     word = ((word ^ (word >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & np.uint64(0xFFFFFFFF)
     word ^= word >> np.uint64(16)
     for place in range(8):
-        digit = int((word >> np.uint64(28 - 4 * place)) & np.uint64(15))
-        buffer[end + place] = (ord("0") if digit < 10 else ord("a") - 10) + digit
+        buffer[end + place] = HEX[(word >> np.uint64(28 - 4 * place)) & np.uint64(15)]
     return end + 8
 
 
