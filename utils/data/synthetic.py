@@ -35,7 +35,7 @@ TEACHER_SEED = 2021
 BIAS, DENSE_WEIGHT, TOKEN_WEIGHT, FIELD_PAIR_WEIGHT, DENSE_PAIR_WEIGHT = -1.404, 0.2525, 0.2525, 0.56, 1.075
 FIELD_PAIR, DENSE_PAIR = (13, 19), (5, 13)  # C14 and C20, I6 and C14
 MIN_EXPECTED_ROWS, MAX_KNOWN_RANKS, FULL_EFFECT_SHARE = 50, 1 << 16, 0.1
-LOGIT_BINS, LOGIT_LIMIT = 1 << 16, 16.0
+LOGIT_BINS, LOGIT_LIMITS = 1 << 16, (-16.0, 16.0)
 
 
 class World(NamedTuple):
@@ -87,17 +87,15 @@ def write_criteo_like(
     for any number of threads, and memory does not grow with `rows`.
     """
     world = open_world(rows, scale)
-    histogram = np.zeros((2, LOGIT_BINS), np.int64)
-    loss = 0.0
+    histogram, loss = np.zeros((2, LOGIT_BINS), np.int64), 0.0
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
     with open(unfinished, "wb") as file:
         for text, drawn in _blocks(world, seed, rows, threads or os.cpu_count() or 1):
             file.write(text)
-            scores = np.clip(drawn.logits, -LOGIT_LIMIT, LOGIT_LIMIT)
+            scores = np.clip(drawn.logits, *LOGIT_LIMITS)
             for label in (0, 1):
-                chosen = scores[drawn.labels == label]
-                histogram[label] += np.histogram(chosen, LOGIT_BINS, (-LOGIT_LIMIT, LOGIT_LIMIT))[0]
+                histogram[label] += np.histogram(scores[drawn.labels == label], LOGIT_BINS, LOGIT_LIMITS)[0]
             loss += float(np.sum(np.logaddexp(0.0, drawn.logits) - drawn.labels * drawn.logits))
     report = SyntheticReport(rows, int(histogram[1].sum()), _histogram_auc(histogram), loss / rows, seed, scale)
     path.with_name(path.name + ".teacher.json").write_text(json.dumps(dataclasses.asdict(report), indent=1) + "\n")
@@ -187,8 +185,7 @@ def _token_effects(share: np.ndarray, log: np.ndarray, missing: float, rows: int
 def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
     """Rows `first_row` … `first_row + rows - 1` of the file of that seed."""
     values = np.empty((rows, DENSE + FIELDS), np.int64)
-    logits = np.empty(rows)
-    labels = np.empty(rows, np.int64)
+    logits, labels = np.empty(rows), np.empty(rows, np.int64)
     for row in range(rows):
         key = _mix(_mix(np.uint64(seed)) + np.uint64(first_row + row))
         for column in range(DENSE + FIELDS):

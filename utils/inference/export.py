@@ -7,6 +7,7 @@ from pathlib import Path
 
 import mindspore as ms
 import numpy as np
+import onnx
 from mindspore import Tensor
 from mindspore.onnx import export as export_onnx
 
@@ -81,15 +82,24 @@ def _write(scorer: ScoreStep, manifest: CheckpointManifest, folder: Path, target
     scorer.set_train(False)
     if target.suffix.lower() == ".onnx":
         example = Tensor(np.zeros((2, fields), np.int32)), Tensor(np.zeros((2, dense), np.float32))
+        names = ["ids", "dense", "probability"]
         export_onnx(
-            scorer, *example, file_name=str(folder / target.name), input_names=["ids", "dense"],
-            output_names=["probability"], dynamic_axes={"ids": {0: "batch"}, "dense": {0: "batch"}},
+            scorer, *example, file_name=str(folder / target.name), input_names=names[:2], output_names=names[2:],
+            dynamic_axes={name: {0: "batch"} for name in names},
         )  # fmt: skip
+        _free_output_rows(folder / target.name)
         return folder / target.name
     inputs = Tensor(shape=[None, fields], dtype=ms.int32), Tensor(shape=[None, dense], dtype=ms.float32)
     ms.export(scorer, *inputs, file_name=str(folder / target.stem), file_format="MINDIR")
     split = folder / f"{target.stem}_graph.mindir"
     return split if split.exists() else folder / f"{target.stem}.mindir"
+
+
+def _free_output_rows(path: Path) -> None:
+    """Let the output have any number of rows: MindSpore's exporter writes the example's number there."""
+    graph = onnx.load(path, load_external_data=False)
+    graph.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"
+    onnx.save(graph, path)
 
 
 def _largest_difference(expected: Predict, found: Predict, dense: int, table_sizes: tuple[int, ...]) -> float:

@@ -10,11 +10,15 @@ import numpy as np
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataManifest
+from utils.data.reading import Part, find_data, read_batches
 from utils.data.sources import open_text, read_checked
 from utils.data.text import parse_rows, split_line
+from utils.device import set_up_device
 from utils.errors import InputError
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
 from utils.model import Model
+from utils.training.build import scorer_of
+from utils.training.checkpoint import load_checkpoint
 
 _BLOCK_BYTES = 1 << 22
 
@@ -43,16 +47,9 @@ def main(model: Model) -> None:
 def _open(model: Model, settings: InferSettings, device: DeviceSettings) -> tuple[Predict, Path]:
     """The predictor and the folder of its serving files."""
     exported = Path(settings.mindir_path)
-    if exported.suffix.lower() == ".onnx":  # no MindSpore: it starts in a tenth of the time
-        return predictor_of_file(exported), serving_folder(exported)
-    from utils.device import set_up_device
-
     set_up_device(device)
     if settings.mindir_path:
         return predictor_of_file(exported), serving_folder(exported)
-    from utils.training.build import scorer_of
-    from utils.training.checkpoint import load_checkpoint
-
     path = Path(settings.checkpoint_path)
     scorer = scorer_of(model, load_checkpoint(path, model.name)).set_train(False)
     return predictor_of_scorer(scorer), path if path.is_dir() else path.parent
@@ -95,8 +92,6 @@ def _line_blocks(name: str) -> Iterator[bytes]:
 
 def _converted(folder: Path, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """A converted split's rows, in the order in which they are stored."""
-    from utils.data.reading import Part, find_data, read_batches
-
     data_folder, split = find_data(str(folder))
     data = DataManifest.load(data_folder)
     if split not in data.splits:

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
+import onnxruntime
+from mindspore import Tensor, nn
 
 from utils.errors import InputError
 
@@ -30,8 +33,6 @@ def predictor_of_file(path: Path) -> Predict:
 
 def predictor_of_scorer(scorer: Callable) -> Predict:
     """The evaluation graph of a checkpoint, or a loaded MINDIR."""
-    from mindspore import Tensor
-
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
         return scorer(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]
 
@@ -44,15 +45,10 @@ def serving_folder(exported: Path) -> Path:
 
 
 def _load_mindir(path: Path) -> Predict:
-    import mindspore as ms
-    from mindspore import nn
-
     return predictor_of_scorer(nn.GraphCell(ms.load(str(path))))
 
 
 def _load_onnx(path: Path) -> Predict:
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:

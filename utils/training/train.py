@@ -1,6 +1,7 @@
 """The door `train.py`: settings, data and checkpoint folder in, a finished training out."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -47,7 +48,8 @@ def main(model: Model) -> int:
     features = Features(len(data.dense_columns), data.table_sizes)
     checkpoint = _starting_point(model, settings, data, folder)
     training = Training(model, hyper_parameters, features, settings)
-    run = Run(model, settings, dataclasses.asdict(hyper_parameters), folder, data, training, _fixed(settings))
+    network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
+    run = Run(model, settings, network, folder, data, training, _fixed(settings))
     print(f"{model.name} on {target}: {data.splits['train'].rows:,} rows, {run.steps} steps an epoch", file=sys.stderr)
     progress = Progress()
     if checkpoint is not None:

@@ -1,0 +1,134 @@
+"""Parsing: against Python's split and float, and against pandas on real rows."""
+
+import io
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from utils.data.schema import Schema, load_schema
+from utils.data.text import RowParser, parse_rows
+from utils.errors import InputError
+
+SCHEMA = Schema("small", label="y", dense=("a", "b"), sparse=("u", "v"), columns=("y", "a", "b", "u", "v"))
+TOKENS = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zs"), blacklist_characters=',"'), max_size=20)
+NUMBERS = st.one_of(
+    st.just(""),
+    st.integers(-(10**20), 10**20).map(str),
+    st.floats(width=32, allow_nan=False, allow_infinity=False).map(repr),
+    st.decimals(-1000, 1000, allow_nan=False, places=7).map(str),
+    st.sampled_from(["+3", "1.", ".5", "-0.0", "1e5", "2E-3", "0e999", "00012", "1" * 30, "0.000000000000000000123"]),
+)
+ROWS = st.lists(st.tuples(st.sampled_from("01"), NUMBERS, NUMBERS, TOKENS, TOKENS), min_size=1, max_size=20)
+
+
+def text_of(rows: list[tuple[str, ...]], newline: str = "\n", delimiter: str = ",") -> bytes:
+    return newline.join(delimiter.join(row) for row in rows).encode()
+
+
+def reasons(data: bytes, schema: Schema = SCHEMA) -> list[tuple[int, str]]:
+    text, parser = np.frombuffer(data, np.uint8), RowParser(schema)
+    return [(int(bad[0]) + 1, parser.explain(bad, text)) for bad in parser.parse(text, data.count(b"\n") + 1).bad]
+
+
+@given(rows=ROWS, newline=st.sampled_from(["\n", "\r\n"]), ends=st.booleans())
+def test_parse_equals_split_and_float(rows: list[tuple[str, ...]], newline: str, ends: bool) -> None:
+    parsed = parse_rows(SCHEMA, text_of(rows, newline) + newline.encode() * ends)
+    assert parsed.label.tolist() == [int(row[0]) for row in rows]
+    numbers = np.array([[float(value or 0) for value in row[1:3]] for row in rows])
+    np.testing.assert_allclose(parsed.dense, numbers.astype(np.float32), rtol=1.2e-7, atol=1e-45)
+    places = {}
+    for row, hashes in zip(rows, parsed.tokens.T, strict=True):
+        for token, value in zip(row[3:], hashes.tolist(), strict=True):
+            assert places.setdefault(token, value) == value
+    assert len(set(places.values())) == len(places)
+
+
+def test_short_tokens_have_different_hashes() -> None:
+    tokens = [f"{number:x}" for number in range(200_000)] + [f"{number:08x}" for number in range(200_000)] + [""]
+    parsed = parse_rows(SCHEMA, text_of([("0", "", "", token, "x" * 30 + token) for token in tokens]))
+    assert len(np.unique(parsed.tokens[0])) == len(set(tokens))
+    assert len(np.unique(parsed.tokens[1])) == len(set(tokens))
+
+
+@pytest.mark.parametrize("value", ["x", "1x", "nan", "inf", "-", ".", "1e", "1_000", "1e400", "1e39", "--1", "1 2"])
+def test_what_is_no_finite_number(value: str) -> None:
+    assert reasons(text_of([("0", "1", value, "t", "t")])) == [(1, f"b '{value}' is no finite number")]
+
+
+def test_malformed_rows_are_named() -> None:
+    data = b"1,1,1,t,t\n\n2,1,1,t,t\n0,1,1,t\n0,1,1,t,t,t\n,1,1,t,t\n0,1,1,t,t\n"
+    assert reasons(data) == [
+        (3, "label '2' is none of 1, 0"),
+        (4, "found 4 columns, the schema says 5"),
+        (5, "found 6 columns, the schema says 5"),
+        (6, "label '' is none of 1, 0"),
+    ]
+    with pytest.raises(InputError, match="line 3: label '2'"):
+        parse_rows(SCHEMA, data)
+    with pytest.raises(InputError, match="line 103: label '2'"):
+        parse_rows(SCHEMA, data, first_line=101)
+
+
+def test_blanks_quotes_and_missing_markers_are_no_part_of_a_value() -> None:
+    schema = replace(SCHEMA, quote='"', missing="?", positive="> 50", negative=("- 50",))
+    data = b'"> 50", 1 ,?, "a,b" ,"?"\n - 50,"2.5",,a,\n'
+    parsed = parse_rows(schema, data)
+    assert parsed.label.tolist() == [1, 0]
+    assert parsed.dense.tolist() == [[1, 0], [2.5, 0]]
+    assert parsed.tokens[1, 0] == parsed.tokens[1, 1]
+    plain = parse_rows(replace(schema, delimiter=";"), b"> 50;1;;a,b;")
+    assert plain.tokens[:, 0].tolist() == parsed.tokens[:, 0].tolist()
+    assert reasons(b'- 50,1,1,"t,t\n- 50,1,1,t,t', schema) == [(1, "found 4 columns, the schema says 5")]
+
+
+def test_every_label_but_the_positive_one_is_0_where_no_negative_is_given() -> None:
+    schema = replace(SCHEMA, positive="yes", negative=())
+    assert parse_rows(schema, b"yes,,,,\nno,,,,\nmaybe,,,,").label.tolist() == [1, 0, 0]
+    assert reasons(b",1,1,t,t", schema)[0][1].startswith("label ''")
+
+
+def test_rows_without_label() -> None:
+    schema = replace(SCHEMA, columns=("a", "b", "y", "u", "v"))
+    labelled = parse_rows(schema, b"1,2,0,t,s\n3,4,1,s,t\n")
+    bare = parse_rows(schema, b"1,2,t,s\n3,4,s,t\n")
+    assert np.array_equal(labelled.tokens, bare.tokens)
+    assert np.array_equal(labelled.dense, bare.dense)
+    with pytest.raises(InputError, match="line 1: found 4 columns, the schema says 5"):
+        parse_rows(schema, b"1,2,t,s", label=True)
+    assert len(parse_rows(schema, b"").label) == 0
+
+
+def test_a_repeated_header_line_is_skipped() -> None:
+    schema = replace(SCHEMA, header=True)
+    assert parse_rows(schema, b"y,a,b,u,v\n1,1,1,t,t").label.tolist() == [1]
+    assert len(parse_rows(schema, b"a,b,u,v\r\n1,1,t,t\r\n").label) == 1
+    with pytest.raises(InputError, match="line 3"):
+        parse_rows(schema, b"y,a,b,u,v\n1,1,1,t,t\n5,1,1,t,t")
+
+
+def test_crosses_tell_pairs_apart() -> None:
+    schema = replace(SCHEMA, crosses=(("u", "v"),))
+    pairs = [(f"{a}", f"{b}") for a in range(100) for b in range(100)]
+    tokens = parse_rows(schema, text_of([("0", "", "", *pair) for pair in pairs * 2])).tokens
+    assert tokens.shape == (3, 20_000)
+    assert len(np.unique(tokens[2])) == 10_000
+    assert np.array_equal(tokens[2, :10_000], tokens[2, 10_000:])
+
+
+def test_real_criteo_rows_equal_pandas(shared_data: Path) -> None:
+    data = (shared_data / "criteo_sample" / "train.txt").read_bytes()
+    frame = pd.read_csv(io.BytesIO(data), sep="\t", header=None, dtype=str, keep_default_na=False)
+    parsed = parse_rows(load_schema("criteo"), data)
+    assert parsed.label.tolist() == frame[0].astype(int).tolist()
+    dense = frame.iloc[:, 1:14].map(lambda value: float(value or 0)).to_numpy(np.float32)
+    np.testing.assert_array_equal(parsed.dense, dense)
+    for field in range(26):
+        codes, ours = pd.factorize(frame[14 + field])[0], pd.factorize(parsed.tokens[field])[0]
+        assert np.array_equal(codes, ours)
+    assert math.isclose(parsed.dense.min(), -1, abs_tol=1)
