@@ -11,10 +11,10 @@ SCORED_ROWS=5
 
 # check_model: `model` must be a folder of this clone with a train.py.
 check_model() {
-    models=$(cd "$clone" && for door in */train.py; do printf '%s ' "${door%/train.py}"; done)
-    case " $models" in
+    models=$(cd "$clone" && for door in */train.py; do printf ' %s' "${door%/train.py}"; done)
+    case "$models " in
         *" $model "*) ;;
-        *) fail "unknown model '$model'; there is: $models" ;;
+        *) fail "unknown model '$model'; there is:$models" ;;
     esac
 }
 

@@ -5,6 +5,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from utils.config import PreprocessSettings
+from utils.data.convert import convert
+from utils.data.synthetic import write_criteo_like
+
 hypothesis.settings.register_profile("compiled", deadline=None)  # the first call of a compiled function compiles it
 hypothesis.settings.load_profile("compiled")
 
@@ -16,3 +20,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the optional real data sets are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A converted Criteo-like data set of 4,000 rows; its raw rows are `../train.txt`."""
+    raw = tmp_path_factory.mktemp("tiny_data") / "train.txt"
+    write_criteo_like(raw, 4000, seed=1, scale=0.01)
+    return convert(PreprocessSettings(data_path=str(raw.parent)))

@@ -26,7 +26,9 @@ def setting(default: Any, help: str) -> Any:
 class PreprocessSettings:
     """Flags of `src/preprocess_data.py`."""
 
-    data_path: str = setting("./data/", "a raw file, a glob, or a folder with train.txt, origin_data/train.txt or <split>.csv")
+    data_path: str = setting(
+        "./data/", "a raw file, a glob, or a folder with train.txt, origin_data/train.txt or <split>.csv"
+    )
     output_path: str = setting("", "where the converted data go (default: <data_path>/mindrecord)")
     schema: str = setting("criteo", "schema YAML file, or the name of one in utils/data/schemas")
     dense_dim: int | None = setting(None, "number of dense columns (checked against the schema; Criteo: 13)")
@@ -82,8 +84,12 @@ class TrainSettings:
     decay_start_step: int = setting(0, "step at which linear or polynomial (power 2) decay starts")
     decay_steps: int = setting(0, "steps from the start of decay until the learning rate is 0")
     plateau_factor: float = setting(0.1, "with --decay=plateau: factor after an epoch without a better AUC")
-    dense_optimizer: str = setting("sgd", "optimizer of the network's weights: sgd, adagrad, adam")
-    table_optimizer: str = setting("sgd", "optimizer of the embedding tables: sgd, adagrad, lazy_adam, adam")
+    dense_optimizer: str = setting("sgd", "optimizer of the network's weights: sgd, adagrad, adam, ftrl")
+    table_optimizer: str = setting("sgd", "optimizer of the embedding tables: sgd, adagrad, lazy_adam, ftrl, adam")
+    ftrl_learning_rate: float = setting(0.1, "learning rate of weights that FTRL trains")
+    ftrl_l1: float = setting(0.0, "L1 of weights that FTRL trains")
+    ftrl_l2: float = setting(0.0, "L2 of weights that FTRL trains")
+    gradient_clip_norm: float = setting(0.0, "largest norm of all gradients together (0: no bound)")
     embedding_l2: float = setting(0.0, "L2 of the tables, lambda/2 sum of squares, every step (adam only)")
     embedding_init: str = setting("uniform", "first embeddings: uniform in +-1/sqrt(rows of the table), or normal")
     embedding_init_std: float = setting(1e-4, "with --embedding_init=normal: the standard deviation")

@@ -11,7 +11,10 @@ from utils.errors import InputError
 
 TARGETS = ("Ascend", "GPU", "CPU")
 _DEVICE_FILES = {"Ascend": "/dev/davinci*", "GPU": "/dev/nvidia*"}
-_LOOKED_FOR = {"Ascend": "an Ascend NPU, /dev/davinci*, with CANN", "GPU": "a GPU, /dev/nvidia*, with CUDA and a GPU build of MindSpore"}
+_LOOKED_FOR = {
+    "Ascend": "an Ascend NPU, /dev/davinci*, with CANN",
+    "GPU": "a GPU, /dev/nvidia*, with CUDA and a GPU build of MindSpore",
+}
 
 
 def set_up_device(settings: DeviceSettings, seed: int = 0) -> str:
@@ -65,5 +68,8 @@ def reading_workers(wanted: int | None) -> int:
     """Threads that read data: `wanted`, at most the cores (with a warning), all cores for None."""
     cores = available_cores()
     if wanted is not None and wanted > cores:
-        print(f"warning: --num_parallel_workers={wanted}, but this machine has {cores} cores: using {cores}", file=sys.stderr)
+        print(
+            f"warning: --num_parallel_workers={wanted}, but this machine has {cores} cores: using {cores}",
+            file=sys.stderr,
+        )
     return max(1, min(wanted or cores, cores))

@@ -1,44 +1,137 @@
-"""Layers that the networks are made of."""
+"""Layers that the networks are made of.
+
+`rows` is what layers that look across rows need: a tuple of `present` (B, 1) float32, 1 for a real row and 0 for one
+that only fills the batch up, and `keys` (B, 1) int32, a random number a row and step.
+"""
 
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Initializer, initializer
 
+Rows = tuple[Tensor, Tensor]
+
 
 class Linear(nn.Cell):
-    """x (B, inputs) -> x W + b (B, outputs), with W stored as (inputs, outputs)."""
+    """x (B, inputs) -> x W + b (B, outputs), with W stored as (inputs, outputs); Xavier-normal W, zero b."""
 
-    def __init__(self, inputs: int, outputs: int, weight_init: str | Initializer = "xavier_normal") -> None:
+    def __init__(self, inputs: int, outputs: int, *, bias: bool = True, weight_init: str | Initializer = "") -> None:
         super().__init__()
-        self.weight = Parameter(initializer(weight_init, (inputs, outputs), ms.float32))
-        self.bias = Parameter(initializer("zeros", (outputs,), ms.float32))
+        self.weight = Parameter(initializer(weight_init or "xavier_normal", (inputs, outputs), ms.float32))
+        self.bias = Parameter(initializer("zeros", (outputs,), ms.float32)) if bias else None
         self.multiply = ops.MatMul()
         self.add_bias = ops.BiasAdd()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.add_bias(self.multiply(x, self.weight), self.bias)
+        x = self.multiply(x, self.weight)
+        return x if self.bias is None else self.add_bias(x, self.bias)
 
 
 class MLP(nn.Cell):
-    """Linear layers with ReLU between them; `last_relu` adds one after the last.
+    """Hidden layers of Linear, batch norm, ReLU, dropout (the last two layers if asked), then the output layer.
 
-    `sizes` are the input's and every layer's widths: (13, 512, 256) is two layers. The matrices may run in float16
-    (`nn.Cell.to_float`); the output is float32.
+    `sizes` are the widths of the input and of every layer: (13, 512, 256) is two layers. The output layer is Linear
+    alone unless `hidden_output`. The matrices may run in float16 (`nn.Cell.to_float`); the output is float32.
     """
 
-    def __init__(self, sizes: tuple[int, ...], *, last_relu: bool) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], *, hidden_output: bool = False, batch_norm: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.layers = nn.CellList([Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)])
-        self.relus = len(sizes) - 1 if last_relu else len(sizes) - 2
+        self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
+        hidden_sizes = sizes[1 : self.hidden + 1]
+        self.norms = nn.CellList([BatchNorm(size) for size in hidden_sizes]) if batch_norm else None
+        self.dropouts = nn.CellList([Dropout(size, dropout, i) for i, size in enumerate(hidden_sizes)])
+        self.drops = dropout > 0
         self.relu = ops.ReLU()
 
-    def construct(self, x: Tensor) -> Tensor:
+    def construct(self, x: Tensor, rows: Rows) -> Tensor:
         for i, layer in enumerate(self.layers):
             x = layer(x)
-            if i < self.relus:
+            if i < self.hidden:
+                if self.norms is not None:
+                    x = self.norms[i](x, rows)
                 x = self.relu(x)
+                if self.drops:
+                    x = self.dropouts[i](x, rows)
         return x.astype(ms.float32)
+
+
+class BatchNorm(nn.Cell):
+    """Batch normalisation of (B, units), Ioffe & Szegedy 2015, algorithm 1, over the rows that are present.
+
+    In evaluation the moving moments are used: 0.9 of the old and 0.1 of the batch's, with the unbiased variance.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.gamma = Parameter(initializer("ones", (units,), ms.float32))
+        self.beta = Parameter(initializer("zeros", (units,), ms.float32))
+        self.moving_mean = Parameter(initializer("zeros", (1, units), ms.float32), requires_grad=False)
+        self.moving_variance = Parameter(initializer("ones", (1, units), ms.float32), requires_grad=False)
+        self.normalize = Normalize()
+
+    def construct(self, x: Tensor, rows: Rows) -> Tensor:
+        if self.training:
+            x, mean, variance, count = self.normalize(x, rows[0])
+            unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
+            x = ops.depend(x, ops.assign(self.moving_mean, 0.9 * self.moving_mean + 0.1 * ops.stop_gradient(mean)))
+            x = ops.depend(
+                x, ops.assign(self.moving_variance, 0.9 * self.moving_variance + 0.1 * ops.stop_gradient(unbiased))
+            )
+        else:
+            x = (x - self.moving_mean) * ops.rsqrt(self.moving_variance + 1e-5)
+        return x * self.gamma + self.beta
+
+
+class Normalize(nn.Cell):
+    """x (B, units), present (B, 1) -> normalised x, and the batch's mean, variance (1, units) and count of rows.
+
+    Written with its own gradient: sums over rows are products with `present`, and both ways need few passes over x.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum_rows = ops.MatMul(transpose_a=True)
+
+    def construct(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        count = self.sum_rows(present, present)
+        mean = self.sum_rows(present, x) / count
+        centred = x - mean
+        variance = self.sum_rows(present, centred * centred) / count
+        return centred * ops.rsqrt(variance + 1e-5), mean, variance, count
+
+    def bprop(self, x: Tensor, present: Tensor, out: tuple, d_out: tuple) -> tuple[Tensor, Tensor]:
+        normal, _, variance, count = out
+        d_normal = d_out[0]
+        along = self.sum_rows(present, d_normal * normal) / count
+        mean = self.sum_rows(present, d_normal) / count
+        d_x = (d_normal - (mean + normal * along)) * present * ops.rsqrt(variance + 1e-5)
+        return d_x, ops.zeros_like(present)
+
+
+class Dropout(nn.Cell):
+    """Drops units with probability `rate` in training and scales the others by 1 / (1 - rate).
+
+    Whether unit j of a row is dropped is a multiply-shift hash (Dietzfelbinger 1996) of the row's key, so a mask is a
+    function of seed, step and the row's place in the global batch. `layer` tells layers of a network apart.
+    """
+
+    def __init__(self, units: int, rate: float, layer: int) -> None:
+        super().__init__()
+        generator = np.random.default_rng([units, layer])
+        factor, offset = generator.integers(-(2**31), 2**31, (2, 1, units))
+        self.factor = Tensor((factor | 1).astype(np.int32))
+        self.offset = Tensor(offset.astype(np.int32))
+        self.threshold = int(rate * 2**32) - 2**31
+        self.scale = 1 / (1 - rate)
+
+    def construct(self, x: Tensor, rows: Rows) -> Tensor:
+        if not self.training:
+            return x
+        kept = (rows[1] * self.factor + self.offset) >= self.threshold
+        return x * (kept.astype(x.dtype) * self.scale)
 
 
 class DotInteraction(nn.Cell):
@@ -69,3 +162,92 @@ class DotInteraction(nn.Cell):
         padded = self.concat((d_out, ops.zeros((z.shape[0], 1), d_out.dtype)))
         symmetric = ops.gather(padded, self.pair_of_cell, 1).reshape(-1, self.vectors, self.vectors)
         return (self.multiply(symmetric, z),)
+
+
+def fm_second_order(vectors: Tensor) -> Tensor:
+    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
+
+    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares.
+    """
+    total = vectors.sum(1)
+    return 0.5 * (total * total - (vectors * vectors).sum(1)).sum(1, keepdims=True)
+
+
+class VectorCross(nn.Cell):
+    """Cross layers x' = x0 (x w) + b + x, one w and b a layer: Wang et al. 2017, arXiv 1708.05123, equation 3."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.products = nn.CellList([Linear(width, 1, bias=False) for _ in range(layers)])
+        self.biases = ms.ParameterTuple(
+            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
+        )
+        self.count = layers
+
+    def construct(self, x0: Tensor) -> Tensor:
+        x = x0
+        for i in range(self.count):
+            x = x0 * self.products[i](x) + self.biases[i] + x
+        return x
+
+
+class MatrixCross(nn.Cell):
+    """Cross layers x' = x0 * (W x + b) + x: Wang et al. 2021 (DCN-V2), arXiv 2008.13535, equation 1."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.products = nn.CellList([Linear(width, width) for _ in range(layers)])
+
+    def construct(self, x0: Tensor) -> Tensor:
+        x = x0
+        for product in self.products:
+            x = x0 * product(x) + x
+        return x
+
+
+class MixCross(nn.Cell):
+    """Cross layers of low-rank experts with gates: Wang et al. 2021 (DCN-V2), arXiv 2008.13535, equations 4 and 5.
+
+    x' = sum_e G_e(x) * (x0 * (U_e tanh(C_e tanh(V_e x)) + b)) + x, with the gates G a softmax of linear functions.
+    """
+
+    def __init__(self, width: int, layers: int, rank: int, experts: int) -> None:
+        super().__init__()
+        self.down = nn.CellList([Linear(width, experts * rank, bias=False) for _ in range(layers)])
+        self.across = ms.ParameterTuple(
+            [
+                Parameter(initializer("xavier_normal", (experts, rank, rank), ms.float32), name=f"cross_across_{i}")
+                for i in range(layers)
+            ]
+        )
+        self.up = ms.ParameterTuple(
+            [
+                Parameter(initializer("xavier_normal", (experts, rank, width), ms.float32), name=f"cross_up_{i}")
+                for i in range(layers)
+            ]
+        )
+        self.biases = ms.ParameterTuple(
+            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
+        )
+        self.gates = nn.CellList([Linear(width, experts, bias=False) for _ in range(layers)])
+        self.experts, self.rank, self.count = experts, rank, layers
+        self.multiply = ops.BatchMatMul()
+        self.softmax = ops.Softmax(axis=1)
+        self.tanh = ops.Tanh()
+
+    def construct(self, x0: Tensor) -> Tensor:
+        x = x0
+        for i in range(self.count):
+            low = self.tanh(self.down[i](x)).reshape(-1, self.experts, self.rank).transpose(1, 0, 2)
+            low = self.tanh(self.multiply(low, self.across[i]))
+            each = (self.multiply(low, self.up[i]) + self.biases[i]) * x0
+            gates = self.softmax(self.gates[i](x)).transpose(1, 0).reshape(self.experts, -1, 1)
+            x = (each * gates).sum(0) + x
+        return x
+
+
+def cross_layers(kind: str, width: int, layers: int, rank: int, experts: int) -> nn.Cell:
+    """The cross network of a `kind`: vector, matrix or mix; `rank` and `experts` are mix's."""
+    if kind == "mix":
+        return MixCross(width, layers, rank, experts)
+    return {"vector": VectorCross, "matrix": MatrixCross}[kind](width, layers)

@@ -14,6 +14,8 @@ class Features:
 
     dense: int
     table_sizes: tuple[int, ...]
+    crosses: int = 0
+    """How many of the fields, the last ones, are cross-product columns."""
 
     @property
     def fields(self) -> int:
@@ -22,26 +24,36 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Table:
+    """One table for each of the first `fields` fields (None: all), their rows `width` wide."""
+
+    name: str
+    width: int
+    fields: int | None = None
+
+
+@dataclass(frozen=True)
 class Model:
     """One model of the zoo.
 
-    `table_widths(settings)` names the tables each field has and how wide their rows are, e.g. `{"embedding": 16}`.
-    `network(settings, features)` builds the cell
+    `tables(settings, features)` names the tables that the fields have. `network(settings, features)` builds the cell
 
-        construct(embeddings, dense, present) -> logits (B, 1) float32
+        construct(embeddings, dense, rows) -> logits (B, 1) float32
 
-    of `embeddings`, a tuple with a (B, F, width) float32 tensor for each name of `table_widths` in that order,
-    `dense` (B, d) float32, and `present` (B, 1) float32, which is 1 for a real row and 0 for one that only fills the
-    batch up: layers that look across rows need it.
-    The engine owns the tables, the loss and the optimizers, so a network never knows where its embeddings live.
+    of `embeddings`, a tuple with a (B, F, width) float32 tensor for each of the tables, `dense` (B, d) float32 (a
+    column of zeros where the data has no dense columns), and `rows` (see utils/layers.py), which layers that look
+    across rows need. The engine owns the tables, the loss and the optimizers, so a network never knows where its
+    embeddings live. `optimizers(settings)` maps the beginning of a table's or weight's name to an optimizer that it
+    has instead of `--table_optimizer` or `--dense_optimizer`.
     """
 
     name: str
     folder: Path
     settings: type
-    table_widths: Callable[[Any], dict[str, int]]
+    tables: Callable[[Any, Features], tuple[Table, ...]]
     network: Callable[[Any, Features], nn.Cell]
     loss_line: Callable[[str, int, int, float], str]
     eval_line: Callable[[str, dict[str, float], float], str]
-    eval_log: str
+    eval_log: str = "./auc.log"
     default_config: str = "criteo_kaggle.yaml"
+    optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dlrm.src.callback import eval_line, loss_line
-from dlrm.src.dataset import table_widths
+from dlrm.src.dataset import tables
 from dlrm.src.dlrm import DLRM, DLRMSettings
 from utils.model import Model
 
@@ -11,7 +11,7 @@ MODEL = Model(
     name="dlrm",
     folder=Path(__file__).parents[1],
     settings=DLRMSettings,
-    table_widths=table_widths,
+    tables=tables,
     network=DLRM,
     loss_line=loss_line,
     eval_line=eval_line,

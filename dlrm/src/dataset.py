@@ -1,8 +1,9 @@
 """DLRM's view of the features."""
 
 from dlrm.src.dlrm import DLRMSettings
+from utils.model import Features, Table
 
 
-def table_widths(settings: DLRMSettings) -> dict[str, int]:
+def tables(settings: DLRMSettings, features: Features) -> tuple[Table, ...]:
     """Each field has one table, whose rows are `embedding_dim` wide."""
-    return {"embedding": settings.embedding_dim}
+    return (Table("embedding", settings.embedding_dim),)

@@ -6,7 +6,7 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import setting
 from utils.errors import InputError
-from utils.layers import MLP, DotInteraction
+from utils.layers import MLP, DotInteraction, Rows
 from utils.model import Features
 
 
@@ -15,39 +15,55 @@ class DLRMSettings:
     """The network's sizes."""
 
     embedding_dim: int = setting(16, "width of an embedding vector")
-    bottom_mlp: tuple[int, ...] = setting((512, 256, 64, 16), "layers of the bottom MLP; the last is embedding_dim wide")
+    bottom_mlp: tuple[int, ...] = setting(
+        (512, 256, 64, 16), "layers of the bottom MLP; the last is embedding_dim wide"
+    )
     top_mlp: tuple[int, ...] = setting((512, 256, 1), "layers of the top MLP; the last has one unit")
+    interaction: str = setting("dot", "dot: dot products of all pairs of vectors; cat: the vectors one after another")
+    batch_norm: bool = setting(False, "batch norm after each hidden layer")
+    bottom_dropout: float = setting(0.0, "share of units dropped after each layer of the bottom MLP")
+    top_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the top MLP")
 
 
 class DLRM(nn.Cell):
     """Bottom MLP over the dense features, dot products of all pairs of vectors, top MLP (paper, section 2.1).
 
-    embeddings: one (B, F, D) tensor; dense (B, d); returns logits (B, 1).
+    Without dense columns there is no bottom MLP. embeddings: one (B, F, D) tensor; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: DLRMSettings, features: Features) -> None:
         super().__init__()
         _check_sizes(settings, features)
-        vectors = features.fields + 1
-        pairs = vectors * (vectors - 1) // 2
-        self.width = settings.embedding_dim
-        self.bottom = MLP((features.dense, *settings.bottom_mlp), last_relu=True)
-        self.interaction = DotInteraction(vectors)
-        self.top = MLP((settings.embedding_dim + pairs, *settings.top_mlp), last_relu=False)
+        self.width, self.has_dense = settings.embedding_dim, features.dense > 0
+        self.vectors = features.fields + int(self.has_dense)
+        pairs = self.vectors * (self.vectors - 1) // 2
+        norm = settings.batch_norm
+        if self.has_dense:
+            bottom = (features.dense, *settings.bottom_mlp)
+            self.bottom = MLP(bottom, hidden_output=True, batch_norm=norm, dropout=settings.bottom_dropout)
+        self.is_dot = settings.interaction == "dot"
+        self.interaction = DotInteraction(self.vectors)
+        inputs = pairs + self.width * int(self.has_dense) if self.is_dot else self.vectors * self.width
+        self.top = MLP((inputs, *settings.top_mlp), batch_norm=norm, dropout=settings.top_dropout)
         self.concat = ops.Concat(axis=1)
 
-    def construct(self, embeddings: tuple[Tensor], dense: Tensor, present: Tensor) -> Tensor:
-        bottom = self.bottom(dense)
-        vectors = self.concat((bottom.reshape(-1, 1, self.width), embeddings[0]))
-        return self.top(self.concat((bottom, self.interaction(vectors))))
+    def construct(self, embeddings: tuple[Tensor], dense: Tensor, rows: Rows) -> Tensor:
+        vectors = embeddings[0]
+        if self.has_dense:
+            bottom = self.bottom(dense, rows)
+            vectors = self.concat((bottom.reshape(-1, 1, self.width), vectors))
+        if not self.is_dot:
+            return self.top(vectors.reshape(-1, self.vectors * self.width), rows)
+        pairs = self.interaction(vectors)
+        return self.top(self.concat((bottom, pairs)) if self.has_dense else pairs, rows)
 
 
 def _check_sizes(settings: DLRMSettings, features: Features) -> None:
-    if settings.bottom_mlp[-1:] != (settings.embedding_dim,):
+    if features.dense and settings.bottom_mlp[-1:] != (settings.embedding_dim,):
         raise InputError(
             f"bottom_mlp must end with embedding_dim ({settings.embedding_dim}), not {list(settings.bottom_mlp)}"
         )
     if settings.top_mlp[-1:] != (1,):
         raise InputError(f"top_mlp must end with 1, the logit, not {list(settings.top_mlp)}")
-    if features.dense == 0:
-        raise InputError("DLRM's bottom MLP needs dense columns, and this data set has none")
+    if settings.interaction not in ("dot", "cat"):
+        raise InputError(f"interaction must be dot or cat, not {settings.interaction}")

@@ -63,7 +63,7 @@ def test_a_label_means_1_or_0_unless_the_schema_says_else(tmp_path: Path) -> Non
         (SMALL + "fractions: [0.5, 0.1, 0.1]", "add up to 1"),
         (SMALL + "ignore: [a]", "'a' is listed twice"),
         (SMALL.replace("dense: [a]", ""), "column 'a' has no use"),
-        (SMALL.replace("dense: [a]", "dense: [a, b]"), "'b' is unknown"),
+        (SMALL.replace("dense: [a]", "dense: [a, b]"), "no column 'b'"),
         (SMALL.replace("columns: [y, a, u, v]", ""), "give the column names"),
         (SMALL.replace("sparse: [u, v]", "ignore: [u, v]"), "sparse names no column"),
         (SMALL.replace('","', '"::"'), "delimiter must be one character"),

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.data.schema import Schema
+from utils.data.text import parse_rows
 from utils.data.vocabulary import TokenCounter, Vocabulary
 from utils.errors import InputError
 
@@ -75,9 +77,6 @@ def test_hashed_fields_beside_others(tmp_path: Path) -> None:
 
 def test_row_ranges_share_hot_tokens_evenly() -> None:
     """Texts counted upwards, the low ones hot: halves of the id range must be looked up about equally often."""
-    from utils.data.schema import Schema
-    from utils.data.text import parse_rows
-
     schema = Schema("s", label="y", sparse=("u",), columns=("y", "u"))
     numbers = (np.random.default_rng(5).random(100_000) ** 2 * 20_000).astype(int)
     tokens = parse_rows(schema, "\n".join(f"0,{number:06x}" for number in numbers).encode()).tokens

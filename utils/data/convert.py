@@ -50,7 +50,7 @@ def convert(settings: PreprocessSettings) -> Path:
     schema = resolve_columns(schema, sources)
     with replaced_folder(_output_path(settings)) as folder:
         raw = _open(settings, schema, sources)
-        check_space(folder, _estimated_bytes(raw))
+        check_space(folder, _least_bytes(raw))
         encoder, threshold = _fit_or_reuse(settings, raw)
         splits, bad_rows = write(raw, encoder, folder, settings.pack_rows, settings.seed)
         _check_splits(splits, schema, settings)
@@ -68,6 +68,7 @@ def convert(settings: PreprocessSettings) -> Path:
             threshold=threshold,
             bad_rows=bad_rows,
             vocabulary_sha256=sha256_of(folder / VOCABULARY_FILE),
+            crosses=len(schema.crosses),
         )
         manifest.save(folder)
     return _output_path(settings)
@@ -123,9 +124,9 @@ def _workers(settings: PreprocessSettings) -> int:
     return min(wanted, cores)
 
 
-def _estimated_bytes(raw: RawRows) -> int:
-    row_bytes = 4 * (1 + len(raw.schema.dense) + len(raw.schema.field_names))
-    return int(1.05 * raw.total * row_bytes) + (16 << 20)
+def _least_bytes(raw: RawRows) -> int:
+    """What the output takes at least: MindRecord compresses ids, down to a byte each."""
+    return raw.total * (4 * (1 + len(raw.schema.dense)) + len(raw.schema.field_names))
 
 
 def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncoder, int]:

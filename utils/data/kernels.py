@@ -16,7 +16,8 @@ _LARGEST = float(np.finfo(np.float32).max)
 _MULTIPLIER_1, _MULTIPLIER_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S8, _S27, _S30, _S31 = np.uint64(8), np.uint64(27), np.uint64(30), np.uint64(31)
 
-# Passing arrays between compiled functions counts references with atomic instructions, at twice the parser's time.
+# A call that passes arrays counts their references with atomic instructions, and a few such calls a value made up half
+# of the parser's time. For the same reason `parse_text` is one long function.
 _inlined = njit(nogil=True, cache=True, inline="always")
 
 

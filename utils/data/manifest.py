@@ -61,6 +61,8 @@ class DataManifest:
     threshold: int
     bad_rows: int
     vocabulary_sha256: str
+    crosses: int = 0
+    """How many of the fields, the last ones, are cross-product columns."""
     format_version: int = FORMAT_VERSION
 
     @property

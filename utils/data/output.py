@@ -42,7 +42,7 @@ def check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{folder.parent}: the conversion needs about {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB left;"
+            f"{folder.parent}: the conversion needs at least {needed / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB;"
             " free some or choose another --output_path"
         )
 

@@ -90,9 +90,8 @@ def write(
     raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed: int
 ) -> tuple[dict[str, DataSplit], int]:
     """Encode, shuffle and write all rows; returns the splits that have rows, and the number of malformed rows."""
-    from utils.data.records import (
-        SplitWriter,
-    )  # MindSpore takes seconds to import: not before the input is seen to be good
+    # MindSpore takes seconds to import: not before the input is seen to be good.
+    from utils.data.records import SplitWriter
 
     dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
     bad, writers = raw.bad_rows(), {}

@@ -56,6 +56,13 @@ class Part:
     first_step: int = 0
 
 
+def row_keys(seed: int, global_step: int, part: Part) -> np.ndarray:
+    """A random number for each place of this rank's part of the global batch: (B, 1) int32."""
+    generator = np.random.default_rng((seed, global_step))
+    keys = generator.integers(-(2**31), 2**31, (part.batch_size * part.ranks, 1), dtype=np.int32)
+    return keys[part.rank * part.batch_size : (part.rank + 1) * part.batch_size]
+
+
 def find_data(dataset_path: str) -> tuple[Path, str | None]:
     """The data folder of `--dataset_path`, and the split when the path names one of its folders."""
     path = Path(dataset_path)
@@ -210,9 +217,7 @@ def _assemble(
     return Batch(ids, dense, label.reshape(-1, 1), mask, global_rows)
 
 
-def _joined(
-    held: list[tuple[int, tuple[np.ndarray, ...]]], column: int, first: int, end: int, size: int
-) -> np.ndarray:
+def _joined(held: list[tuple[int, tuple[np.ndarray, ...]]], column: int, first: int, end: int, size: int) -> np.ndarray:
     """Positions [first, end) of a column, filled up to `size` rows with the first of them."""
     sample = held[0][1][column]
     out = np.empty((size, *sample.shape[1:]), sample.dtype)

@@ -155,7 +155,8 @@ def _check_columns(schema: Schema, origin: str) -> None:
         if twice:
             raise InputError(f"{origin}: column '{twice[0]}' is listed twice")
     for name in used:
-        _check_choice(name, schema.columns, f"{origin}: column")
+        if name not in schema.columns:
+            raise InputError(f"{origin}: no column '{name}'{_nearest(name, schema.columns)}")
     for name in schema.columns:
         if name not in used:
             raise InputError(f"{origin}: column '{name}' has no use; list it under dense, sparse or ignore")
@@ -163,6 +164,9 @@ def _check_columns(schema: Schema, origin: str) -> None:
 
 def _check_choice(word: str, choices: tuple[str, ...], origin: str) -> None:
     if word not in choices:
-        near = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(choices[:8])}"
-        raise InputError(f"{origin}: '{word}' is unknown; {hint}")
+        raise InputError(f"{origin}: '{word}' is unknown{_nearest(word, choices)}")
+
+
+def _nearest(word: str, choices: tuple[str, ...]) -> str:
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(choices[:8])}"

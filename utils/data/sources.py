@@ -17,7 +17,7 @@ from utils.data.schema import Schema
 from utils.data.text import split_line
 from utils.errors import InputError
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 24
 
 _SUFFIXES = tuple(f"{kind}{packed}" for kind in (".txt", ".csv", ".tsv", ".data") for packed in ("", ".gz", ".xz"))
 _FOUND_AS = ("train", "origin_data/train")

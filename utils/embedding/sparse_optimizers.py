@@ -1,70 +1,104 @@
 """How embedding tables are trained: every optimizer touches only the rows of the batch, except dense Adam.
 
-All are cells over one table `weight` (R, D) with
+All are cells over one table `weight` (R, D):
 
-    construct(rows, gradients, learning_rate, beta1_power, beta2_power)
+    gradient = optimizer.gradient(rows, gradients)     what is applied: `gradients`, or the whole table's gradient
+    optimizer(rows, gradient, hyper)                   the update
 
-of `rows` (n,) int32, `gradients` (n, D) float32 and a `utils.training.schedule.Hyper`. A row's repeated gradients are
-summed before they are used. `slots` are the optimizer's own parameters, saved with the table.
+with `rows` (n,) int32, `gradients` (n, D) float32 and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's
+repeated gradients are summed before they are used. `slots` are the optimizer's own parameters, saved with the table.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
+from utils.config import TrainSettings
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
 # TensorFlow's default. A positive start also keeps rows whose first gradient is 0 from dividing 0 by 0.
 INITIAL_ACCUMULATOR = 0.1
+TABLE_OPTIMIZERS = ("sgd", "adagrad", "lazy_adam", "ftrl", "adam")
 
 
-class SparseSGD(nn.Cell):
-    """w -= lr g. Adding every occurrence is the same as adding the sum."""
+class SparseOptimizer(nn.Cell):
+    """What the sparse optimizers share: their gradient is that of the batch's rows."""
 
     def __init__(self, weight: Parameter) -> None:
         super().__init__(auto_prefix=False)
         self.weight = weight
         self.slots = ()
+
+    def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
+        return gradients
+
+    def squared_norm(self, rows: Tensor, gradient: Tensor) -> Tensor:
+        """Sum of squares of the table's gradient, repeated rows summed first."""
+        distinct, place = ops.unique(rows)
+        return ops.unsorted_segment_sum(gradient, place, distinct.shape[0]).square().sum()
+
+
+class SparseSGD(SparseOptimizer):
+    """w -= lr g. Adding every occurrence is the same as adding the sum."""
+
+    def __init__(self, weight: Parameter) -> None:
+        super().__init__(weight)
         self.index_add = ops.IndexAdd(axis=0)
 
-    def construct(self, rows: Tensor, gradients: Tensor, learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
-        return self.index_add(self.weight, rows, gradients * -learning_rate)
+    def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
+        return self.index_add(self.weight, rows, gradient * -hyper[0])
 
 
-class SparseAdagrad(nn.Cell):
+class SparseAdagrad(SparseOptimizer):
     """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR.
 
     The kernel is proximal Adagrad without its L1 and L2 terms: the one of the Adagrad kernels that sums repeated rows.
     """
 
     def __init__(self, weight: Parameter) -> None:
-        super().__init__(auto_prefix=False)
-        self.weight = weight
+        super().__init__(weight)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.slots = (self.accumulator,)
         self.update = ops.FusedSparseProximalAdagrad()
 
-    def construct(self, rows: Tensor, gradients: Tensor, learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
-        self.update(self.weight, self.accumulator, learning_rate, 0.0, 0.0, gradients, rows)
-        return learning_rate
+    def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
+        self.update(self.weight, self.accumulator, hyper[0], 0.0, 0.0, gradient, rows)
+        return hyper[0]
 
 
-class LazyAdam(nn.Cell):
+class LazyAdam(SparseOptimizer):
     """Adam (Kingma & Ba 2015, algorithm 1) whose moments decay only where a row is in the batch."""
 
     def __init__(self, weight: Parameter) -> None:
-        super().__init__(auto_prefix=False)
-        self.weight = weight
+        super().__init__(weight)
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
         self.update = ops.FusedSparseLazyAdam()
 
-    def construct(self, rows: Tensor, gradients: Tensor, learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
-        self.update(
-            self.weight, self.moment1, self.moment2, beta1_power, beta2_power, learning_rate,
-            BETA1, BETA2, EPSILON, gradients, rows,
-        )  # fmt: skip
-        return learning_rate
+    def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
+        moments = self.moment1, self.moment2
+        self.update(self.weight, *moments, hyper[1], hyper[2], hyper[0], BETA1, BETA2, EPSILON, gradient, rows)
+        return hyper[0]
+
+
+class SparseFTRL(SparseOptimizer):
+    """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), at a learning rate of its own.
+
+    Its rate falls by itself as a row's gradients add up, so neither warm-up nor decay applies to it.
+    """
+
+    def __init__(self, weight: Parameter, learning_rate: float, l1: float, l2: float) -> None:
+        super().__init__(weight)
+        self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
+        self.linear = _slot(weight, "linear", 0.0)
+        self.slots = (self.accumulator, self.linear)
+        self.update = ops.FusedSparseFtrl(lr=learning_rate, l1=l1, l2=l2, lr_power=-0.5)
+
+    def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
+        self.update(self.weight, self.accumulator, self.linear, gradient, rows)
+        return hyper[0]
 
 
 class DenseAdam(nn.Cell):
@@ -79,22 +113,33 @@ class DenseAdam(nn.Cell):
         self.slots = (self.moment1, self.moment2)
         self.update = ops.Adam()
 
-    def construct(self, rows: Tensor, gradients: Tensor, learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
-        whole = ops.unsorted_segment_sum(gradients, rows, self.weight.shape[0]) + self.weight * self.l2
-        self.update(
-            self.weight, self.moment1, self.moment2, beta1_power, beta2_power, learning_rate,
-            BETA1, BETA2, EPSILON, whole,
-        )  # fmt: skip
-        return learning_rate
+    def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
+        return ops.unsorted_segment_sum(gradients, rows, self.weight.shape[0]) + self.weight * self.l2
+
+    def squared_norm(self, rows: Tensor, gradient: Tensor) -> Tensor:
+        return gradient.square().sum()
+
+    def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
+        moments = self.moment1, self.moment2
+        self.update(self.weight, *moments, hyper[1], hyper[2], hyper[0], BETA1, BETA2, EPSILON, gradient)
+        return hyper[0]
 
 
-def sparse_optimizer(name: str, weight: Parameter, l2: float = 0.0) -> nn.Cell:
-    """The optimizer called `name` over the table `weight`; `l2` is dense Adam's."""
+def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings) -> nn.Cell:
+    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`."""
     if name == "adam":
-        return DenseAdam(weight, l2)
+        return DenseAdam(weight, settings.embedding_l2)
+    if name == "ftrl":
+        return SparseFTRL(weight, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
     return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight)
 
 
+def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:
+    """A float32 parameter whose memory `fill` writes in place: a copy of a large table would need as much again."""
+    parameter = Parameter(Tensor.from_numpy(np.empty(shape, np.float32)), name=name, requires_grad=False)
+    fill(parameter.asnumpy())
+    return parameter
+
+
 def _slot(weight: Parameter, name: str, value: float) -> Parameter:
-    start = np.full(weight.shape, value, np.float32)
-    return Parameter(Tensor.from_numpy(start), name=f"{weight.name}.{name}", requires_grad=False)
+    return table_parameter(f"{weight.name}.{name}", weight.shape, lambda array: array.fill(value))

@@ -3,41 +3,60 @@
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from utils.embedding.sparse_optimizers import sparse_optimizer
+from utils.config import TrainSettings
+from utils.embedding.sparse_optimizers import sparse_optimizer, table_parameter
 from utils.errors import InputError
 
 _BLOCK = 1 << 16
 
 
 class EmbeddingTables(nn.Cell):
-    """F tables of width D as one (rows, D) parameter, field f's rows from offset f on.
+    """F tables of width D as one (rows, D) parameter called `name`, field f's rows from offset f on.
 
-    `weights` is taken over without a copy. `optimizer` is a name of `sparse_optimizer`; "" builds tables that are
-    only looked up.
+    Tables may be fewer than a batch has fields: they are those of its first F fields. `optimizer` is None where
+    tables are only looked up.
     """
 
-    def __init__(
-        self, name: str, table_sizes: tuple[int, ...], weights: np.ndarray, optimizer: str = "", l2: float = 0.0
-    ) -> None:
+    def __init__(self, weight: Parameter, table_sizes: tuple[int, ...], optimizer: nn.Cell | None = None) -> None:
         super().__init__(auto_prefix=False)
-        self.fields, self.width = len(table_sizes), weights.shape[1]
-        self.weight = Parameter(Tensor.from_numpy(weights), name=name, requires_grad=False)
+        self.weight = weight
+        self.fields, self.width = len(table_sizes), weight.shape[1]
         self.offsets = Tensor(row_offsets(table_sizes)[:-1].astype(np.int32))
         self.gather = ops.Gather()
-        self.optimizer = sparse_optimizer(optimizer, self.weight, l2) if optimizer else None
+        self.optimizer = optimizer
 
     def lookup(self, ids: Tensor) -> Tensor:
-        """ids (B, F) int32 -> embeddings (B, F, D) float32."""
-        return self.gather(self.weight, ids + self.offsets, 0)
+        """ids (B, >= F) int32 -> embeddings (B, F, D) float32."""
+        return self.gather(self.weight, ids[:, : self.fields] + self.offsets, 0)
 
-    def apply_gradients(self, ids: Tensor, gradients: Tensor, learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
-        """Update the rows of `ids` (B, F) by `gradients` (B, F, D); returns a tensor to depend on."""
-        rows = (ids + self.offsets).reshape(-1)
-        return self.optimizer(rows, gradients.reshape(-1, self.width), learning_rate, beta1_power, beta2_power)
+    def rows(self, ids: Tensor) -> Tensor:
+        """ids (B, >= F) -> the rows that they stand for (B F,)."""
+        return (ids[:, : self.fields] + self.offsets).reshape(-1)
+
+    def gradient(self, ids: Tensor, gradients: Tensor) -> Tensor:
+        """Gradients (B, F, D) of what `ids` looked up -> the gradient that the optimizer applies."""
+        return self.optimizer.gradient(self.rows(ids), gradients.reshape(-1, self.width))
+
+    def squared_norm(self, ids: Tensor, gradient: Tensor) -> Tensor:
+        """The sum of squares of the tables' gradient."""
+        return self.optimizer.squared_norm(self.rows(ids), gradient)
+
+    def apply_gradient(self, ids: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
+        """Update the tables by what `gradient` gave; returns a tensor to depend on."""
+        return self.optimizer(self.rows(ids), gradient, hyper)
 
     def saved_parameters(self) -> tuple[Parameter, ...]:
         """What a checkpoint must hold: the weights and the optimizer's own parameters."""
         return (self.weight, *(self.optimizer.slots if self.optimizer else ()))
+
+
+def new_tables(
+    name: str, table_sizes: tuple[int, ...], width: int, optimizer: str, settings: TrainSettings
+) -> EmbeddingTables:
+    """Tables with their first weights, trained by `optimizer`."""
+    shape = (int(row_offsets(table_sizes)[-1]), width)
+    weight = table_parameter(name, shape, lambda array: fill_initial(array, name, table_sizes, settings))
+    return EmbeddingTables(weight, table_sizes, sparse_optimizer(optimizer, weight, settings))
 
 
 def row_offsets(table_sizes: tuple[int, ...]) -> np.ndarray:
@@ -48,27 +67,21 @@ def row_offsets(table_sizes: tuple[int, ...]) -> np.ndarray:
     return offsets
 
 
-def initial_weights(
-    name: str, table_sizes: tuple[int, ...], width: int, *, kind: str, std: float, seed: int
-) -> np.ndarray:
-    """First weights (rows, width) float32: uniform in +-1/sqrt(rows of the table), or normal with `std`.
+def fill_initial(weights: np.ndarray, name: str, table_sizes: tuple[int, ...], settings: TrainSettings) -> None:
+    """Write first weights (rows, D): uniform in +-1/sqrt(rows of the table), or normal.
 
     A row's values are a function of seed, name, field and row alone, so any rank can make just its own.
     """
-    if kind not in ("uniform", "normal"):
-        raise InputError(f"--embedding_init={kind}: must be uniform or normal")
-    weights = np.empty((int(row_offsets(table_sizes)[-1]), width), np.float32)
     start = 0
     for field, size in enumerate(table_sizes):
         for block, first in enumerate(range(0, size, _BLOCK)):
             target = weights[start + first : start + min(first + _BLOCK, size)]
-            generator = np.random.default_rng([seed, *name.encode(), field, block])
-            if kind == "normal":
+            generator = np.random.default_rng([settings.seed, *name.encode(), field, block])
+            if settings.embedding_init == "normal":
                 generator.standard_normal(dtype=np.float32, out=target)
-                target *= std
+                target *= settings.embedding_init_std
             else:
                 generator.random(dtype=np.float32, out=target)
                 target -= 0.5
                 target *= 2 / np.sqrt(size)
         start += size
-    return weights

@@ -71,7 +71,9 @@ def export(scorer: ScoreStep, manifest: CheckpointManifest, target: Path) -> tup
                 predictor_of_scorer(scorer), predictor_of_file(written), manifest.dense_columns, manifest.table_sizes
             )
             if not difference <= TOLERANCES[target.suffix.lower()]:
-                raise InputError(f"{target}: its output differs by {difference:.1e} from the network; nothing was written")
+                raise InputError(
+                    f"{target}: its output differs by {difference:.1e} from the network; nothing was written"
+                )
             return _publish(Path(folder), target.parent, written), difference
     except (OSError, RuntimeError) as error:
         raise InputError(f"{target}: cannot be written ({error}); check the folder and the disk") from error

@@ -33,6 +33,7 @@ def predictor_of_file(path: Path) -> Predict:
 
 def predictor_of_scorer(scorer: Callable) -> Predict:
     """The evaluation graph of a checkpoint, or a loaded MINDIR."""
+
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
         return scorer(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]
 

@@ -1,34 +1,36 @@
 """Put a model together: tables, network and steps, from settings or from a checkpoint."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor
+from mindspore import Parameter, Tensor, nn
 
 from utils.config import TrainSettings, from_dict
-from utils.embedding.tables import EmbeddingTables, initial_weights
+from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS, table_parameter
+from utils.embedding.tables import EmbeddingTables, new_tables
 from utils.errors import InputError
 from utils.model import Features, Model
 from utils.training.checkpoint import Checkpoint
-from utils.training.dense_optimizers import DENSE_OPTIMIZERS
+from utils.training.dense_optimizers import DENSE_OPTIMIZERS, dense_optimizer
 from utils.training.step import ScoreStep, TrainStep
 
-TABLE_OPTIMIZERS = ("sgd", "adagrad", "lazy_adam", "adam")
 LOSS_SCALES = {"O0": 1.0, "O2": 1024.0}
 
 
 def check_build(settings: TrainSettings, target: str) -> None:
-    """Refuse unknown optimizers and precisions, and mixed precision on CPU."""
-    if settings.table_optimizer not in TABLE_OPTIMIZERS:
-        raise InputError(f"--table_optimizer={settings.table_optimizer}: must be one of {', '.join(TABLE_OPTIMIZERS)}")
-    if settings.dense_optimizer not in DENSE_OPTIMIZERS:
-        raise InputError(f"--dense_optimizer={settings.dense_optimizer}: must be one of {', '.join(DENSE_OPTIMIZERS)}")
+    """Refuse unknown optimizers, first weights and precisions, and mixed precision on CPU."""
+    for flag, choices in (
+        ("table_optimizer", TABLE_OPTIMIZERS),
+        ("dense_optimizer", DENSE_OPTIMIZERS),
+        ("embedding_init", ("uniform", "normal")),
+        ("amp_level", tuple(LOSS_SCALES)),
+    ):
+        if getattr(settings, flag) not in choices:
+            raise InputError(f"--{flag}={getattr(settings, flag)}: must be one of {', '.join(choices)}")
     if settings.embedding_l2 and settings.table_optimizer != "adam":
         raise InputError("--embedding_l2 is over the whole table: it needs --table_optimizer=adam")
-    if settings.amp_level not in LOSS_SCALES:
-        raise InputError(f"--amp_level={settings.amp_level}: must be O0 or O2")
     if settings.amp_level != "O0" and target == "CPU":
         raise InputError(f"--amp_level={settings.amp_level}: a CPU trains in float32; leave it at O0")
 
@@ -38,27 +40,36 @@ class Training:
 
     def __init__(self, model: Model, hyper_parameters: Any, features: Features, settings: TrainSettings) -> None:
         self.network = model.network(hyper_parameters, features)
+        own = model.optimizers(hyper_parameters)
         self.tables = tuple(
-            EmbeddingTables(
-                name,
-                features.table_sizes,
-                initial_weights(
-                    name, features.table_sizes, width,
-                    kind=settings.embedding_init, std=settings.embedding_init_std, seed=settings.seed,
-                ),
-                settings.table_optimizer,
-                settings.embedding_l2,
+            new_tables(
+                table.name,
+                features.table_sizes[: table.fields],
+                table.width,
+                _chosen(own, table.name, settings.table_optimizer),
+                settings,
             )
-            for name, width in model.table_widths(hyper_parameters).items()
-        )  # fmt: skip
+            for table in model.tables(hyper_parameters, features)
+        )
         if settings.amp_level != "O0":
             self.network.to_float(ms.float16)
-        dense_optimizer = DENSE_OPTIMIZERS[settings.dense_optimizer](tuple(self.network.trainable_params()))
-        self.step = TrainStep(self.network, self.tables, dense_optimizer, LOSS_SCALES[settings.amp_level])
+        optimizers = _dense_optimizers(self.network, own, settings)
+        self.step = TrainStep(
+            self.network,
+            self.tables,
+            optimizers,
+            loss_scale=LOSS_SCALES[settings.amp_level],
+            clip_norm=settings.gradient_clip_norm,
+        )
         self.scorer = ScoreStep(self.network, self.tables)
-        saved = [*self.network.get_parameters(), *dense_optimizer.slots]
+        saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
         saved += [parameter for tables in self.tables for parameter in tables.saved_parameters()]
         self._saved = {parameter.name: parameter for parameter in saved}
+
+    def parameter_count(self) -> int:
+        """Weights that are trained, tables included."""
+        trained = [*self.network.trainable_params(), *(tables.weight for tables in self.tables)]
+        return sum(int(np.prod(parameter.shape)) for parameter in trained)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""
@@ -66,34 +77,45 @@ class Training:
 
     def load(self, checkpoint: Checkpoint, *, with_slots: bool) -> None:
         """Take over a checkpoint's weights, and its optimizer slots if asked."""
-        wanted = self._saved if with_slots else {p.name: p for p in (*self.network.get_parameters(), *self._weights())}
-        load_parameters(wanted, checkpoint)
-
-    def _weights(self) -> tuple[Parameter, ...]:
-        return tuple(tables.weight for tables in self.tables)
+        weights = [*self.network.get_parameters(), *(tables.weight for tables in self.tables)]
+        load_parameters(self._saved.values() if with_slots else weights, checkpoint)
 
 
 def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
-    """The evaluation graph of a checkpoint; its tables take over the checkpoint's memory."""
+    """The evaluation graph of a checkpoint, which lets go of its tables."""
     manifest = checkpoint.manifest
     hyper_parameters = from_dict(model.settings, manifest.network, f"{checkpoint.path}")
-    network = model.network(hyper_parameters, Features(manifest.dense_columns, manifest.table_sizes))
-    load_parameters({parameter.name: parameter for parameter in network.get_parameters()}, checkpoint)
-    tables = tuple(
-        EmbeddingTables(name, manifest.table_sizes, checkpoint.arrays[name])
-        for name in model.table_widths(hyper_parameters)
-    )
-    return ScoreStep(network.set_train(False), tables)
+    features = Features(manifest.dense_columns, manifest.table_sizes, manifest.crosses)
+    network = model.network(hyper_parameters, features)
+    load_parameters(network.get_parameters(), checkpoint)
+    tables = []
+    for table in model.tables(hyper_parameters, features):
+        array = checkpoint.arrays.pop(table.name)
+        weight = table_parameter(table.name, array.shape, lambda target, array=array: np.copyto(target, array))
+        tables.append(EmbeddingTables(weight, features.table_sizes[: table.fields]))
+    return ScoreStep(network.set_train(False), tuple(tables))
 
 
-def load_parameters(parameters: Mapping[str, Parameter], checkpoint: Checkpoint) -> None:
+def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> None:
     """Set parameters from a checkpoint's arrays of the same names and shapes."""
-    for name, parameter in parameters.items():
-        array = checkpoint.arrays.get(name)
+    for parameter in parameters:
+        array = checkpoint.arrays.get(parameter.name)
         if array is None or array.shape != tuple(parameter.shape):
             found = "nothing" if array is None else f"shape {array.shape}"
             raise InputError(
-                f"{checkpoint.path}: holds {found} for {name}, {tuple(parameter.shape)} is needed; "
+                f"{checkpoint.path}: holds {found} for {parameter.name}, {tuple(parameter.shape)} is needed; "
                 "use the settings that it was trained with"
             )
         parameter.set_data(Tensor.from_numpy(array))
+
+
+def _dense_optimizers(network: nn.Cell, own: dict[str, str], settings: TrainSettings) -> tuple[nn.Cell, ...]:
+    """One optimizer for each kind that the network's weights have."""
+    weights: dict[str, list[Parameter]] = {}
+    for weight in network.trainable_params():
+        weights.setdefault(_chosen(own, weight.name, settings.dense_optimizer), []).append(weight)
+    return tuple(dense_optimizer(name, tuple(group), settings) for name, group in weights.items())
+
+
+def _chosen(own: dict[str, str], name: str, default: str) -> str:
+    return next((optimizer for start, optimizer in own.items() if name.startswith(start)), default)

@@ -1,9 +1,9 @@
 """The folder of checkpoints: their names, the last and the best, and what a checkpoint remembers.
 
-    <model>-<epoch>_<step>.ckpt    one file a checkpoint; epochs count from 1, steps within the epoch
-    <model>.ckpt, best.ckpt        links to the last and to the best
-    trained_on.json                where the data lay
-    manifest.json, schema.yaml, vocabulary.npz    the data's serving files
+<model>-<epoch>_<step>.ckpt    one file a checkpoint; epochs count from 1, steps within the epoch
+<model>.ckpt, best.ckpt        links to the last and to the best
+trained_on.json                where the data lay
+manifest.json, schema.yaml, vocabulary.npz    the data's serving files
 """
 
 import dataclasses
@@ -50,6 +50,7 @@ class CheckpointManifest:
     network: dict[str, Any]
     dense_columns: int
     table_sizes: tuple[int, ...]
+    crosses: int
     vocabulary_sha256: str
     training: dict[str, Any]
     progress: Progress

@@ -1,12 +1,16 @@
-"""Optimizers of the network's own weights: cells with construct(gradients, learning_rate, beta1_power, beta2_power) over a tuple of parameters.
+"""Optimizers of the network's own weights: cells with construct(gradients, hyper) over a tuple of parameters.
 
-They keep only the slots that they need; MindSpore's nn.SGD stores three copies of every weight.
+`hyper` is the tuple of utils.training.schedule.hyper_at. They keep only the slots that they need; MindSpore's nn.SGD
+stores three copies of every weight.
 """
 
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
+from utils.config import TrainSettings
 from utils.embedding.sparse_optimizers import INITIAL_ACCUMULATOR
 from utils.training.schedule import BETA1, BETA2, EPSILON
+
+DENSE_OPTIMIZERS = ("sgd", "adagrad", "adam", "ftrl")
 
 
 class SGD(nn.Cell):
@@ -18,10 +22,10 @@ class SGD(nn.Cell):
         self.slots = ()
         self.update = ops.ApplyGradientDescent()
 
-    def construct(self, gradients: tuple[Tensor, ...], learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
+    def construct(self, gradients: tuple[Tensor, ...], hyper: tuple[Tensor, ...]) -> Tensor:
         for weight, gradient in zip(self.weights, gradients):  # noqa: B905 (graph mode has no strict zip)
-            self.update(weight, learning_rate, gradient)
-        return learning_rate
+            self.update(weight, hyper[0], gradient)
+        return hyper[0]
 
 
 class Adagrad(nn.Cell):
@@ -34,10 +38,10 @@ class Adagrad(nn.Cell):
         self.slots = tuple(self.accumulators)
         self.update = ops.ApplyAdagrad()
 
-    def construct(self, gradients: tuple[Tensor, ...], learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
+    def construct(self, gradients: tuple[Tensor, ...], hyper: tuple[Tensor, ...]) -> Tensor:
         for weight, accumulator, gradient in zip(self.weights, self.accumulators, gradients):  # noqa: B905
-            self.update(weight, accumulator, learning_rate, gradient)
-        return learning_rate
+            self.update(weight, accumulator, hyper[0], gradient)
+        return hyper[0]
 
 
 class Adam(nn.Cell):
@@ -51,13 +55,32 @@ class Adam(nn.Cell):
         self.slots = (*self.moments1, *self.moments2)
         self.update = ops.Adam()
 
-    def construct(self, gradients: tuple[Tensor, ...], learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor) -> Tensor:
+    def construct(self, gradients: tuple[Tensor, ...], hyper: tuple[Tensor, ...]) -> Tensor:
         for weight, moment1, moment2, gradient in zip(self.weights, self.moments1, self.moments2, gradients):  # noqa: B905
-            self.update(
-                weight, moment1, moment2, beta1_power, beta2_power, learning_rate,
-                BETA1, BETA2, EPSILON, gradient,
-            )  # fmt: skip
-        return learning_rate
+            self.update(weight, moment1, moment2, hyper[1], hyper[2], hyper[0], BETA1, BETA2, EPSILON, gradient)
+        return hyper[0]
 
 
-DENSE_OPTIMIZERS = {"sgd": SGD, "adagrad": Adagrad, "adam": Adam}
+class FTRL(nn.Cell):
+    """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), at a learning rate of its own."""
+
+    def __init__(self, weights: tuple[Parameter, ...], learning_rate: float, l1: float, l2: float) -> None:
+        super().__init__(auto_prefix=False)
+        self.weights = ParameterTuple(weights)
+        self.accumulators = self.weights.clone("accumulator", init=INITIAL_ACCUMULATOR)
+        self.linears = self.weights.clone("linear", init="zeros")
+        self.slots = (*self.accumulators, *self.linears)
+        self.learning_rate, self.l1, self.l2 = learning_rate, l1, l2
+        self.update = ops.ApplyFtrl()
+
+    def construct(self, gradients: tuple[Tensor, ...], hyper: tuple[Tensor, ...]) -> Tensor:
+        for weight, accumulator, linear, gradient in zip(self.weights, self.accumulators, self.linears, gradients):  # noqa: B905
+            self.update(weight, accumulator, linear, gradient, self.learning_rate, self.l1, self.l2, -0.5)
+        return hyper[0]
+
+
+def dense_optimizer(name: str, weights: tuple[Parameter, ...], settings: TrainSettings) -> nn.Cell:
+    """The optimizer called `name`, one of DENSE_OPTIMIZERS, over `weights`."""
+    if name == "ftrl":
+        return FTRL(weights, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
+    return {"sgd": SGD, "adagrad": Adagrad, "adam": Adam}[name](weights)

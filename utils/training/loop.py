@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from utils.config import TrainSettings
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, prefetched, read_batches, steps_of
+from utils.data.reading import Part, prefetched, read_batches, row_keys, steps_of
 from utils.device import reading_workers
 from utils.model import Model
 from utils.training.build import Training
@@ -128,8 +128,11 @@ def _train_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
     try:
         for batch in bar:
             progress = dataclasses.replace(progress, step=progress.step + 1)
-            hyper = hyper_at(settings, progress.steps_before + progress.step, progress.rate_factor)
-            loss = run.training.step(*map(Tensor, batch[:4]), Tensor(np.float32(batch.global_rows)), *hyper)
+            global_step = _global_step(progress)
+            keys = row_keys(settings.seed, global_step, run.part)
+            hyper = hyper_at(settings, global_step, progress.rate_factor)
+            inputs = *batch[:4], keys, np.float32(batch.global_rows)
+            loss = run.training.step(*map(Tensor, inputs), *hyper)
             losses.add(progress.epoch, progress.step, loss)
             if progress.step % _LOSSES_HELD == 0:
                 rate = (progress.step - first) * settings.batch_size / (time.time() - started)
@@ -199,6 +202,7 @@ def _save(run: Run, progress: Progress, *, best: bool = False) -> None:
         network=run.network,
         dense_columns=len(run.data.dense_columns),
         table_sizes=run.data.table_sizes,
+        crosses=run.data.crosses,
         vocabulary_sha256=run.data.vocabulary_sha256,
         training=run.fixed,
         progress=progress,

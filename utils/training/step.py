@@ -10,48 +10,87 @@ from utils.embedding.tables import EmbeddingTables
 
 
 class TrainStep(nn.Cell):
-    """construct(ids, dense, label, present, rows, learning_rate, beta1_power, beta2_power) -> the batch's mean loss, after one update of every weight.
+    """construct(...) -> the mean loss of the batch, after one update of every weight.
 
-    ids (B, F) int32; dense (B, d), label (B, 1) and present (B, 1) float32; `rows`, a float32 scalar, is the number of
-    rows that are present in the global batch. `loss_scale` keeps float16 gradients from vanishing.
+    Its inputs: ids (B, F) int32; dense (B, d), label (B, 1) and present (B, 1) float32; keys (B, 1) int32, random
+    numbers for dropout; count, the rows that are present in the global batch, and the three numbers of
+    `utils.training.schedule.hyper_at`, float32 scalars.
+
+    `optimizers` are pairs of a dense optimizer and the network's weights that it updates. `loss_scale` keeps float16
+    gradients from vanishing; `clip_norm` bounds the norm of all gradients together (0: no bound).
     """
 
     def __init__(
         self,
         network: nn.Cell,
         tables: tuple[EmbeddingTables, ...],
-        dense_optimizer: nn.Cell,
+        optimizers: tuple[nn.Cell, ...],
+        *,
         loss_scale: float = 1.0,
+        clip_norm: float = 0.0,
     ) -> None:
         super().__init__(auto_prefix=False)
         self.network = network.set_train(True)
         self.tables = nn.CellList(list(tables), auto_prefix=False)
-        self.dense_optimizer = dense_optimizer
-        self.loss_scale = loss_scale
+        self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
+        self.loss_scale, self.clip_norm = loss_scale, clip_norm
         self.cross_entropy = ops.SigmoidCrossEntropyWithLogits()
-        self.value_and_grad = ops.value_and_grad(self.loss, 0, ParameterTuple(network.trainable_params()))
+        weights = [weight for optimizer in optimizers for weight in optimizer.weights]
+        self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
+        self.value_and_grad = ops.value_and_grad(self.loss, 0, ParameterTuple(weights))
 
-    def loss(self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, present: Tensor, rows: Tensor):
+    def loss(
+        self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, present: Tensor, keys: Tensor, count: Tensor
+    ) -> Tensor:
         """Sigmoid cross entropy, the mean over the global batch, times the loss scale."""
-        logits = self.network(embeddings, dense, present)
-        return (self.cross_entropy(logits, label) * present).sum() * (self.loss_scale / rows)
+        logits = self.network(embeddings, dense, (present, keys))
+        return (self.cross_entropy(logits, label) * present).sum() * (self.loss_scale / count)
 
     def construct(
-        self, ids: Tensor, dense: Tensor, label: Tensor, present: Tensor, rows: Tensor, learning_rate: Tensor, beta1_power: Tensor, beta2_power: Tensor
+        self,
+        ids: Tensor,
+        dense: Tensor,
+        label: Tensor,
+        present: Tensor,
+        keys: Tensor,
+        count: Tensor,
+        learning_rate: Tensor,
+        beta1_power: Tensor,
+        beta2_power: Tensor,
     ) -> Tensor:
-        embeddings = ()
-        for tables in self.tables:
-            embeddings += (tables.lookup(ids),)
-        loss, (d_embeddings, d_weights) = self.value_and_grad(embeddings, dense, label, present, rows)
-        self.dense_optimizer(self.unscale(d_weights), learning_rate, beta1_power, beta2_power)
-        for tables, gradient in zip(self.tables, self.unscale(d_embeddings)):  # noqa: B905 (no strict zip in a graph)
-            tables.apply_gradients(ids, gradient, learning_rate, beta1_power, beta2_power)
+        embeddings = lookup(self.tables, ids)
+        loss, gradients = self.value_and_grad(embeddings, dense, label, present, keys, count)
+        of_weights, of_tables = self.scaled(gradients[1], 1 / self.loss_scale), ()
+        for tables, gradient in zip(self.tables, self.scaled(gradients[0], 1 / self.loss_scale)):  # noqa: B905
+            of_tables += (tables.gradient(ids, gradient),)
+        if self.clip_norm > 0:
+            factor = self.clip_factor(ids, of_weights, of_tables)
+            of_weights, of_tables = self.scaled(of_weights, factor), self.scaled(of_tables, factor)
+        self.update(ids, of_weights, of_tables, (learning_rate, beta1_power, beta2_power))
         return loss / self.loss_scale
 
-    def unscale(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if self.loss_scale == 1.0:
+    def update(
+        self, ids: Tensor, of_weights: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], hyper: tuple[Tensor, ...]
+    ) -> None:
+        """Let every optimizer update what is its own."""
+        for i, optimizer in enumerate(self.optimizers):
+            optimizer(of_weights[self.ends[i] : self.ends[i + 1]], hyper)
+        for tables, gradient in zip(self.tables, of_tables):  # noqa: B905
+            tables.apply_gradient(ids, gradient, hyper)
+
+    def clip_factor(self, ids: Tensor, of_weights: tuple[Tensor, ...], of_tables: tuple[Tensor, ...]) -> Tensor:
+        """What the gradients are multiplied by, so that their norm is at most `clip_norm`."""
+        squares = ops.zeros((), ms.float32)
+        for gradient in of_weights:
+            squares += gradient.square().sum()
+        for tables, gradient in zip(self.tables, of_tables):  # noqa: B905
+            squares += tables.squared_norm(ids, gradient)
+        return ops.minimum(self.clip_norm / (ops.sqrt(squares) + 1e-6), 1.0)
+
+    def scaled(self, gradients: tuple[Tensor, ...], factor: Tensor | float) -> tuple[Tensor, ...]:
+        if isinstance(factor, float) and factor == 1.0:
             return gradients
-        return tuple([gradient / self.loss_scale for gradient in gradients])
+        return tuple([gradient * factor for gradient in gradients])
 
 
 class ScoreStep(nn.Cell):
@@ -64,8 +103,21 @@ class ScoreStep(nn.Cell):
         self.sigmoid = ops.Sigmoid()
 
     def construct(self, ids: Tensor, dense: Tensor) -> Tensor:
-        embeddings = ()
-        for tables in self.tables:
-            embeddings += (tables.lookup(ids),)
-        present = ops.ones((ids.shape[0], 1), ms.float32)
-        return self.sigmoid(self.network(embeddings, dense, present))
+        embeddings = lookup(self.tables, ids)
+        present = ops.ones_like(dense[:, :1])
+        return self.sigmoid(self.network(embeddings, dense, (present, present.astype(ms.int32))))
+
+
+def lookup(all_tables: nn.CellList, ids: Tensor) -> tuple[Tensor, ...]:
+    """What every table gives for ids (B, F): (B, F, D) each."""
+    embeddings = ()
+    for tables in all_tables:
+        embeddings += (tables.lookup(ids),)
+    return embeddings
+
+
+def _ends(lengths: list[int]) -> tuple[int, ...]:
+    ends = [0]
+    for length in lengths:
+        ends.append(ends[-1] + length)
+    return tuple(ends)

@@ -45,7 +45,7 @@ def main(model: Model) -> int:
     _check(settings, data, folder)
     target = set_up_device(device, settings.seed)
     check_build(settings, target)
-    features = Features(len(data.dense_columns), data.table_sizes)
+    features = Features(len(data.dense_columns), data.table_sizes, data.crosses)
     checkpoint = _starting_point(model, settings, data, folder)
     training = Training(model, hyper_parameters, features, settings)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
@@ -100,10 +100,14 @@ def _take_over(checkpoint: Checkpoint, training: Training, settings: TrainSettin
         training.load(checkpoint, with_slots=False)
         return Progress()
     if checkpoint.manifest.network != run.network:
-        raise InputError(f"{checkpoint.path}: trained with other network settings; resume with the same preset and flags")
+        raise InputError(
+            f"{checkpoint.path}: trained with other network settings; resume with the same preset and flags"
+        )
     for key, value in checkpoint.manifest.training.items():
         if value != run.fixed[key]:
-            raise InputError(f"--{key}={run.fixed[key]}, but {checkpoint.path} was trained with {value}; resume with that")
+            raise InputError(
+                f"--{key}={run.fixed[key]}, but {checkpoint.path} was trained with {value}; resume with that"
+            )
     training.load(checkpoint, with_slots=True)
     progress = checkpoint.manifest.progress
     cut_back(Path(settings.loss_file_name), progress.epoch, progress.step)

@@ -1,0 +1,164 @@
+"""Reading real MindRecord: every row once an epoch, in an order that is a function of seed and epoch alone."""
+
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mindspore.mindrecord import FileReader
+
+from utils.config import PreprocessSettings
+from utils.data import reading
+from utils.data.convert import convert
+from utils.data.manifest import DataManifest
+from utils.data.reading import Batch, Part, epoch_order, find_data, prefetched, read_batches, steps_of
+from utils.errors import InputError
+
+SCHEMA = """
+name: numbered
+label: y
+dense: [number]
+sparse: [token]
+columns: [y, number, token]
+transform: none
+split: none
+"""
+# Rows and rows a pack: one pack that is not full, whole packs, many windows of packs, a pack a row.
+SHAPES = [(5, 10), (300, 100), (1003, 3), (1003, 10), (130, 1)]
+
+
+@pytest.fixture(scope="session")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path]:
+    """Converted data whose dense value is the row's number, by rows and rows a pack."""
+    folder = tmp_path_factory.mktemp("numbered")
+    (folder / "schema.yaml").write_text(SCHEMA)
+    for rows, pack in SHAPES:
+        raw = folder / f"{rows}_{pack}.csv"
+        raw.write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(rows)))
+        convert(
+            PreprocessSettings(
+                data_path=str(raw), output_path=str(raw.with_suffix("")), schema=str(folder / "schema.yaml"),
+                pack_rows=pack,
+            )
+        )  # fmt: skip
+    return {shape: folder / f"{shape[0]}_{shape[1]}" for shape in SHAPES}
+
+
+def batches_of(folder: Path, part: Part, seed: tuple[int, int] | None = None) -> list[Batch]:
+    return list(read_batches(folder, DataManifest.load(folder), "train", part, seed=seed))
+
+
+def row_numbers(batch: Batch) -> list[int]:
+    """The numbers of a batch's rows, after checking that each row's columns belong together."""
+    present = batch.present[:, 0] == 1
+    numbers = batch.dense[:, 0].astype(int)
+    assert np.array_equal(batch.label[:, 0], numbers % 2)
+    # Rows that only fill the batch up repeat one that is in it (or, where a rank has none, any row).
+    if present.any():
+        assert set(numbers[~present]) <= set(numbers[present])
+    assert np.array_equal(np.sort(present)[::-1], present)
+    return numbers[present].tolist()
+
+
+cases = st.tuples(st.sampled_from(SHAPES), st.integers(1, 400), st.integers(1, 5))
+seeds = st.none() | st.tuples(st.integers(0, 9), st.integers(1, 3))
+
+
+@settings(max_examples=60)
+@given(case=cases, seed=seeds, window=st.sampled_from([1, 4, 64]))
+def test_every_row_exactly_once_whatever_the_number_of_ranks(
+    numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int] | None, window: int
+) -> None:
+    shape, batch_size, ranks = case
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "WINDOW_PACKS", window)
+        folder, rows = numbered[shape], shape[0]
+        one_rank = [row_numbers(batch) for batch in batches_of(folder, Part(batch_size * ranks), seed)]
+        parts = [batches_of(folder, Part(batch_size, rank, ranks), seed) for rank in range(ranks)]
+    assert Counter(sum(one_rank, [])) == Counter(range(rows))
+    assert len(one_rank) == steps_of(rows, Part(batch_size * ranks)) == -(-rows // (batch_size * ranks))
+    for global_batch, *mine in zip(one_rank, *parts, strict=True):
+        assert [number for batch in mine for number in row_numbers(batch)] == global_batch
+        assert {batch.global_rows for batch in mine} == {len(global_batch)}
+        counts = [int(batch.present.sum()) for batch in mine]
+        assert max(counts) - min(counts) <= 1
+        assert {len(batch.ids) for batch in mine} == {batch_size}
+
+
+@settings(max_examples=30)
+@given(case=cases, seed=seeds, data=st.data())
+def test_reading_resumes_at_any_step_on_any_number_of_ranks(
+    numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int] | None, data: st.DataObject
+) -> None:
+    shape, batch_size, ranks = case
+    steps = steps_of(shape[0], Part(batch_size, 0, ranks))
+    first_step = data.draw(st.integers(0, steps))
+    rank = data.draw(st.integers(0, ranks - 1))
+    whole = batches_of(numbered[shape], Part(batch_size, rank, ranks), seed)
+    resumed = batches_of(numbered[shape], Part(batch_size, rank, ranks, first_step), seed)
+    for before, after in zip(whole[first_step:], resumed, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_the_order_belongs_to_seed_and_epoch(numbered: dict[tuple[int, int], Path]) -> None:
+    def order(seed: tuple[int, int] | None) -> list[int]:
+        return sum((row_numbers(batch) for batch in batches_of(numbered[1003, 3], Part(50), seed)), [])
+
+    first = order((1, 1))
+    assert first == order((1, 1))
+    others = [order((1, 2)), order((2, 1)), order(None)]
+    assert all(first != other for other in others)
+    assert all(sorted(other) == sorted(first) for other in others)
+
+
+def test_without_a_seed_rows_come_as_they_are_stored(numbered: dict[tuple[int, int], Path]) -> None:
+    folder = numbered[1003, 10]
+    (file,) = DataManifest.load(folder).splits["train"].files
+    reader = FileReader(str(folder / file.name))
+    stored = np.concatenate([record["dense"] for record in reader.get_next()])[:1003, 0]
+    reader.close()
+    read = sum((row_numbers(batch) for batch in batches_of(folder, Part(64))), [])
+    assert read == stored.astype(int).tolist()
+
+
+@given(rows=st.integers(1, 10**6), pack=st.integers(1, 300), seed=st.integers(0, 99))
+def test_an_epochs_order_holds_every_pack_once(rows: int, pack: int, seed: int) -> None:
+    order = epoch_order(rows, pack, (seed, 1))
+    assert np.array_equal(np.sort(order.packs), np.arange(-(-rows // pack)))
+    assert (order.window_starts[0], order.window_starts[-1]) == (0, rows)
+    assert (np.diff(order.window_starts) > 0).all()
+
+
+def test_prefetched_batches_are_the_same_and_errors_come_through(numbered: dict[tuple[int, int], Path]) -> None:
+    folder = numbered[1003, 10]
+    expected = batches_of(folder, Part(7), (1, 1))
+    stream = read_batches(folder, DataManifest.load(folder), "train", Part(7), seed=(1, 1))
+    for before, after in zip(expected, prefetched(stream), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+    def broken():
+        yield expected[0]
+        raise InputError("the disk is gone")
+
+    stream = prefetched(broken())
+    next(stream)
+    with pytest.raises(InputError, match="the disk is gone"):
+        next(stream)
+
+
+def test_the_data_folder_is_found_by_any_of_its_names(tiny_data: Path) -> None:
+    assert find_data(str(tiny_data)) == find_data(str(tiny_data.parent)) == (tiny_data, None)
+    assert find_data(str(tiny_data / "test")) == (tiny_data, "test")
+    with pytest.raises(InputError, match="absent.*no such folder"):
+        find_data(str(tiny_data / "absent"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path, tiny_data: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_data, folder)
+    next((folder / "train").glob("*.mindrecord0")).unlink()
+    with pytest.raises(InputError, match=r"mindrecord0: missing"):
+        batches_of(folder, Part(8))

@@ -1,0 +1,93 @@
+"""What the tests share that is no fixture: the models of the zoo, their doors as processes, and NumPy optimizers."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+MODELS = sorted(
+    path.parent.name
+    for path in REPOSITORY.glob("*/train.py")
+    if (init := path.parent / "src" / "__init__.py").exists() and re.search(r"^MODEL\b", init.read_text(), re.MULTILINE)
+)
+LOSS_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) epoch: (\d+),? step: (\d+), loss is ([-+\d.eE]+)$")
+
+# MindSpore's own log lines, such as "[WARNING] ME(123:…):2026-…", and progress bars.
+_NOISE = re.compile(r"^\[(WARNING|INFO|ERROR)\]|^(epoch \d+:|\d/\d ).*\|")
+
+
+def door_command(model: str, door: str, *words: object) -> list[str]:
+    """The command line of `python <model>/<door>.py …`."""
+    return [sys.executable, str(REPOSITORY / model / f"{door}.py"), *map(str, words)]
+
+
+def run_door(
+    model: str, door: str, *words: object, cwd: Path, timeout: float = 240, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run one of a model's commands in the folder `cwd` and wait for its end."""
+    options = {"stdin": subprocess.DEVNULL} | options if "input" not in options else options
+    return subprocess.run(
+        door_command(model, door, *words), cwd=cwd, timeout=timeout, capture_output=True, text=True, **options
+    )
+
+
+def said(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines on standard error, without MindSpore's own and without progress bars."""
+    lines = re.split(r"[\n\r]", done.stderr)
+    return [line for line in lines if line.strip() and not _NOISE.match(line)]
+
+
+def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """A user's mistake: exit code 2 and one sentence, with all of `words` in it."""
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (sentence,) = said(done)
+    assert sentence.startswith("error: ")
+    for word in words:
+        assert word in sentence
+
+
+def loss_lines(path: Path) -> list[str]:
+    """The lines of a loss log without their time stamps."""
+    return [re.sub(r"^\S+ \S+ ", "", line) for line in path.read_text().splitlines()]
+
+
+class ReferenceOptimizer:
+    """The table optimizers in NumPy, float64, one row gradient after another summed before it is used."""
+
+    def __init__(self, name: str, weights: np.ndarray, l2: float = 0.0) -> None:
+        self.name, self.weights, self.l2, self.steps = name, weights.astype(np.float64), l2, 0
+        self.accumulator = np.full_like(self.weights, 0.1)
+        self.moment1, self.moment2 = np.zeros_like(self.weights), np.zeros_like(self.weights)
+
+    def apply(self, rows: np.ndarray, gradients: np.ndarray, rate: float) -> None:
+        """One step by `gradients` (n, D) of the rows `rows` (n,)."""
+        self.steps += 1
+        summed = np.zeros_like(self.weights)
+        np.add.at(summed, rows, gradients.astype(np.float64))
+        touched = np.unique(rows)
+        if self.name == "adam":
+            summed += self.l2 * self.weights
+            touched = np.arange(len(summed))
+        update: dict[str, Callable[..., np.ndarray]] = {
+            "sgd": lambda rows, g: g,
+            "adagrad": self._adagrad,
+            "lazy_adam": self._adam,
+            "adam": self._adam,
+        }
+        self.weights[touched] -= rate * update[self.name](touched, summed[touched])
+
+    def _adagrad(self, rows: np.ndarray, g: np.ndarray) -> np.ndarray:
+        self.accumulator[rows] += g**2
+        return g / np.sqrt(self.accumulator[rows])
+
+    def _adam(self, rows: np.ndarray, g: np.ndarray) -> np.ndarray:
+        self.moment1[rows] = 0.9 * self.moment1[rows] + 0.1 * g
+        self.moment2[rows] = 0.999 * self.moment2[rows] + 0.001 * g**2
+        corrected = np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+        return corrected * self.moment1[rows] / (np.sqrt(self.moment2[rows]) + 1e-8)

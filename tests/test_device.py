@@ -1,0 +1,32 @@
+"""Which device a command runs on, and how many threads read its data."""
+
+import pytest
+
+from utils import device
+from utils.device import available_cores, choose_target, is_available, reading_workers
+from utils.errors import InputError
+
+
+def test_auto_is_the_best_device_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_available(choose_target("auto"))
+    for there, best in (({"CPU"}, "CPU"), ({"CPU", "GPU"}, "GPU"), ({"CPU", "GPU", "Ascend"}, "Ascend")):
+        monkeypatch.setattr(device, "is_available", there.__contains__)
+        assert choose_target("auto") == best
+
+
+def test_a_named_device_is_taken_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_target("CPU") == choose_target("cpu") == "CPU"
+    monkeypatch.setattr(device, "is_available", "CPU".__eq__)
+    for target, looked_for in (("Ascend", "/dev/davinci"), ("GPU", "/dev/nvidia")):
+        with pytest.raises(InputError, match=f"--device_target={target}.*{looked_for}"):
+            choose_target(target)
+    with pytest.raises(InputError, match=r"Nope.*Ascend, GPU, CPU or auto"):
+        choose_target("Nope")
+
+
+def test_more_reading_threads_than_cores_are_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    cores = available_cores()
+    assert (reading_workers(None), reading_workers(1)) == (cores, 1)
+    assert capsys.readouterr().err == ""
+    assert reading_workers(10_000) == cores
+    assert "warning: --num_parallel_workers=10000" in capsys.readouterr().err

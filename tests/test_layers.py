@@ -1,0 +1,64 @@
+"""Layers against NumPy, forwards and backwards."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+
+from utils.layers import MLP, DotInteraction
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("last_relu", [False, True])
+def test_mlp_equals_numpy(last_relu: bool) -> None:
+    mlp = MLP((5, 7, 3), last_relu=last_relu)
+    values = [normal(*parameter.shape, seed=i) for i, parameter in enumerate(mlp.trainable_params())]
+    for parameter, value in zip(mlp.trainable_params(), values, strict=True):
+        parameter.set_data(Tensor(value))
+    w1, b1, w2, b2 = values
+    expected = np.maximum(normal(4, 5) @ w1 + b1, 0) @ w2 + b2
+    expected = np.maximum(expected, 0) if last_relu else expected
+    np.testing.assert_allclose(mlp(Tensor(normal(4, 5))).asnumpy(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_float16_mlp_still_gives_float32() -> None:
+    mlp = MLP((5, 7, 3), last_relu=False)
+    exact = mlp(Tensor(normal(4, 5))).asnumpy()
+    half = mlp.to_float(ms.float16)(Tensor(normal(4, 5)))
+    assert half.dtype == ms.float32
+    np.testing.assert_allclose(half.asnumpy(), exact, atol=1e-2)
+
+
+def dots(z: np.ndarray) -> np.ndarray:
+    """Products of all pairs of vectors, row by row below the diagonal."""
+    return np.stack([z[:, i] @ z[:, j] if z.ndim == 2 else (z[:, i] * z[:, j]).sum(1) for i, j in pairs(z)], 1)
+
+
+def pairs(z: np.ndarray) -> list[tuple[int, int]]:
+    return [(i, j) for i in range(z.shape[1]) for j in range(i)]
+
+
+def test_dot_interaction_equals_numpy() -> None:
+    z = normal(3, 5, 4)
+    np.testing.assert_allclose(DotInteraction(5)(Tensor(z)).asnumpy(), dots(z), rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_of_dot_interaction_equals_finite_differences() -> None:
+    z, weight = normal(2, 4, 3), normal(2, 6, seed=1)
+    interaction = DotInteraction(4)
+
+    class Weighted(nn.Cell):
+        def construct(self, z: Tensor, weight: Tensor) -> Tensor:
+            return (interaction(z) * weight).sum()
+
+    found = ops.grad(Weighted())(Tensor(z), Tensor(weight)).asnumpy()
+    exact, step = z.astype(np.float64), 1e-5
+    for place in np.ndindex(z.shape):
+        up, down = exact.copy(), exact.copy()
+        up[place] += step
+        down[place] -= step
+        slope = ((dots(up) - dots(down)) * weight).sum() / (2 * step)
+        assert found[place] == pytest.approx(slope, rel=1e-4, abs=1e-5)
