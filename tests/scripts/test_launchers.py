@@ -175,7 +175,7 @@ def test_a_signal_to_a_waiting_launcher_reaches_the_job(shell: str, number: int,
 
 def test_a_training_that_is_told_to_end_saves_first(model_folder: Path, tiny_data: Path) -> None:
     with waiting_launcher("bash", model_folder, tiny_data, "--epochs=1000") as launcher:
-        wait_until((model_folder / "loss.log").exists, launcher.pid)
+        wait_until(lambda: (model_folder / "loss.log").exists() or launcher.poll() is not None, launcher.pid)
         launcher.terminate()
         assert launcher.wait(TIMEOUT) == 128 + signal.SIGTERM
     assert (model_folder / "checkpoint" / "dlrm.ckpt").exists()

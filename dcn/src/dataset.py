@@ -1,0 +1,9 @@
+"""DCN's view of the features."""
+
+from dcn.src.dcn import DCNSettings
+from utils.model import Features, Table
+
+
+def tables(settings: DCNSettings, features: Features) -> tuple[Table, ...]:
+    """Each field has one table, whose rows are `embedding_dim` wide."""
+    return (Table("embedding", settings.embedding_dim),)

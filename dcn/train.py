@@ -1,0 +1,8 @@
+"""Train DCN: python train.py --dataset_path=…"""
+
+from dcn.src import MODEL
+from utils.errors import run_door
+from utils.training.train import main
+
+if __name__ == "__main__":
+    run_door(lambda: main(MODEL))

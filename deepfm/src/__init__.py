@@ -1,0 +1,18 @@
+"""DeepFM, as the engine sees it."""
+
+from pathlib import Path
+
+from deepfm.src.callback import eval_line, loss_line
+from deepfm.src.dataset import tables
+from deepfm.src.deepfm import DeepFM, DeepFMSettings
+from utils.model import Model
+
+MODEL = Model(
+    name="deepfm",
+    folder=Path(__file__).parents[1],
+    settings=DeepFMSettings,
+    tables=tables,
+    network=DeepFM,
+    loss_line=loss_line,
+    eval_line=eval_line,
+)

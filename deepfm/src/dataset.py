@@ -1,0 +1,9 @@
+"""DeepFM's view of the features."""
+
+from deepfm.src.deepfm import DeepFMSettings
+from utils.model import Features, Table
+
+
+def tables(settings: DeepFMSettings, features: Features) -> tuple[Table, ...]:
+    """Each field has a table of vectors, and one of first-order weights."""
+    return Table("embedding", settings.embedding_dim), Table("first_order", 1)

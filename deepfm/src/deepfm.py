@@ -1,0 +1,50 @@
+"""DeepFM, Guo et al. 2017, arXiv 1703.04247."""
+
+from dataclasses import dataclass
+
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import Normal, initializer
+
+from utils.config import setting
+from utils.layers import MLP, Linear, Rows, fm_second_order
+from utils.model import Features
+
+
+@dataclass(frozen=True)
+class DeepFMSettings:
+    """The network's sizes."""
+
+    embedding_dim: int = setting(16, "width of an embedding vector")
+    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the MLP")
+    batch_norm: bool = setting(False, "batch norm after each hidden layer")
+    dropout: float = setting(0.0, "share of units dropped after each hidden layer")
+
+
+class DeepFM(nn.Cell):
+    """First order + FM second order (paper, equation 2) + MLP over the shared embeddings (equation 3), added up
+    (equation 1).
+
+    A dense column takes part as its value times a vector of its own, and so is a field like the others.
+    embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
+    """
+
+    def __init__(self, settings: DeepFMSettings, features: Features) -> None:
+        super().__init__()
+        self.width, self.dense = settings.embedding_dim, features.dense
+        self.fields = features.fields + features.dense
+        if self.dense:
+            start = initializer(Normal(0.01), (1, features.dense, self.width), ms.float32)
+            self.dense_vectors = Parameter(start, name="dense_vectors")
+            self.dense_first_order = Linear(features.dense, 1, bias=False)
+        sizes = (self.fields * self.width, *settings.mlp, 1)
+        self.mlp = MLP(sizes, batch_norm=settings.batch_norm, dropout=settings.dropout)
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, embeddings: tuple[Tensor, Tensor], dense: Tensor, rows: Rows) -> Tensor:
+        vectors, first_order = embeddings[0], embeddings[1].sum(1)
+        if self.dense:
+            vectors = self.concat((vectors, dense.reshape(-1, self.dense, 1) * self.dense_vectors))
+            first_order += self.dense_first_order(dense)
+        deep = self.mlp(vectors.reshape(-1, self.fields * self.width), rows)
+        return first_order + fm_second_order(vectors) + deep

@@ -1,0 +1,75 @@
+"""Every model of the repository, and one finished training of each."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.helpers import MODELS, run_door
+from utils.config import PreprocessSettings
+from utils.data.convert import convert
+
+# Small steps make a run long enough to be interrupted; a checkpoint every 20 of 215 steps an epoch.
+BATCH_SIZE, EPOCHS, SAVED_EVERY, KEPT = 16, 2, 20, 3
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A training that ended well: its folder and what it said."""
+
+    model: str
+    folder: Path
+    done: subprocess.CompletedProcess[str]
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoint"
+
+    @property
+    def last(self) -> Path:
+        return self.checkpoints / f"{self.model}.ckpt"
+
+
+def training_flags(data: Path) -> list[str]:
+    """The flags of the training that these tests run."""
+    return [
+        "--config_path=quickstart.yaml",
+        f"--dataset_path={data}",
+        f"--batch_size={BATCH_SIZE}",
+        f"--epochs={EPOCHS}",
+        f"--save_checkpoint_steps={SAVED_EVERY}",
+        f"--keep_checkpoint_max={KEPT}",
+        "--device_target=CPU",
+    ]
+
+
+def metrics_in(text: str) -> dict[str, float]:
+    """AUC, logloss and accuracy of the last evaluation line of any model's dialect."""
+    found = {name.lower(): float(value) for name, value in re.findall(r"'(auc|logloss|acc)': ([-\d.e]+)", text, re.I)}
+    assert set(found) == {"auc", "logloss", "acc"}, text
+    return found
+
+
+@pytest.fixture(scope="session", params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def trained(model: str, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A training from its first step to its last; tests read it and leave it as it is."""
+    folder = tmp_path_factory.mktemp(f"{model}_trained")
+    done = run_door(model, "train", *training_flags(tiny_data), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return Finished(model, folder, done)
+
+
+@pytest.fixture(scope="session")
+def other_data(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
+    """Data with tables of other sizes than `tiny_data`'s, and with fewer rows."""
+    raw = tmp_path_factory.mktemp("other_data") / "train.txt"
+    lines = (tiny_data.parent / "train.txt").read_bytes().splitlines(keepends=True)
+    raw.write_bytes(b"".join(lines[:500]))
+    return convert(PreprocessSettings(data_path=str(raw.parent)))

@@ -1,0 +1,44 @@
+"""eval.py of every model equals scikit-learn on the probabilities that infer.py gives for the raw rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from tests.helpers import run_door
+from tests.models.conftest import Finished, metrics_in
+from utils.data.manifest import DataManifest
+
+
+def raw_rows(data: Path, split: str) -> list[str]:
+    """The raw lines of a split: the test split is the last seventh of the file."""
+    lines = (data.parent / "train.txt").read_text().splitlines(keepends=True)
+    train = DataManifest.load(data).splits["train"].rows
+    return lines[:train] if split == "train" else lines[train:]
+
+
+@pytest.mark.parametrize("split", ["test", "train"])
+def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path, tmp_path: Path, split: str) -> None:
+    rows = raw_rows(tiny_data, split)
+    (tmp_path / "rows.txt").write_text("".join(rows))
+    inferred = run_door(trained.model, "infer", f"--checkpoint_path={trained.last}", "--input=rows.txt", cwd=tmp_path)
+    probability = np.array(inferred.stdout.split(), np.float32)
+    label = np.array([line.split("\t", 1)[0] for line in rows], int)
+    # Without further flags: the checkpoint remembers its data, and the test split is the default.
+    further = [] if split == "test" else ["--split=train", "--eval_batch_size=100"]
+    done = run_door(trained.model, "eval", f"--checkpoint_path={trained.last}", *further, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = metrics_in(done.stdout)
+    assert found == pytest.approx(
+        {
+            "auc": roc_auc_score(label, probability),
+            "logloss": log_loss(label, probability),
+            "acc": accuracy_score(label, probability > 0.5),
+        },
+        abs=1e-6,
+    )
+    (log,) = (path for path in tmp_path.glob("*.log"))
+    assert log.read_text() in done.stdout
+    if split == "test":
+        assert found == pytest.approx(metrics_in((trained.folder / "auc.log").read_text()), abs=1e-6)

@@ -1,0 +1,19 @@
+"""Wide & Deep, as the engine sees it."""
+
+from pathlib import Path
+
+from utils.model import Model
+from wide_deep.src.callback import eval_line, loss_line
+from wide_deep.src.dataset import optimizers, tables
+from wide_deep.src.wide_deep import WideDeep, WideDeepSettings
+
+MODEL = Model(
+    name="wide_deep",
+    folder=Path(__file__).parents[1],
+    settings=WideDeepSettings,
+    tables=tables,
+    network=WideDeep,
+    loss_line=loss_line,
+    eval_line=eval_line,
+    optimizers=optimizers,
+)
