@@ -1,6 +1,8 @@
 # What the launchers share. Sourced, not run; POSIX sh.
+# shellcheck shell=sh
 
-scripts=$(CDPATH='' cd -P -- "$(dirname -- "$0")" && pwd)
+# A model's `scripts` is a link: -P looks where it leads before it goes up.
+clone=$(CDPATH='' cd -P -- "$(dirname -- "$0")/.." && pwd)
 
 # fail SENTENCE: say what is wrong and end with exit code 2.
 fail() {
@@ -49,7 +51,7 @@ run_job() {
     log=$1 output=$2
     shift 2
     python=$(find_python)
-    { mkdir -p -- "${log%/*}" && : >"$log" && : >"$output"; } || fail "$PWD/${log%/*}: cannot be written; check the folder"
+    { mkdir -p -- "${log%/*}" && true >"$log" && true >"$output"; } || fail "$PWD/${log%/*}: cannot be written; check the folder"
     # The job outlives its terminal.
     trap '' HUP
     if [ "${WAIT:-0}" = 1 ]; then
@@ -70,8 +72,8 @@ announce() {
 find_python() {
     if [ -n "${VIRTUAL_ENV:-}" ] || [ "${CONDA_DEFAULT_ENV:-base}" != base ]; then
         echo python
-    elif [ -x "$scripts/../.venv/bin/python" ]; then
-        printf '%s\n' "$scripts/../.venv/bin/python"
+    elif [ -x "$clone/.venv/bin/python" ]; then
+        printf '%s\n' "$clone/.venv/bin/python"
     else
         echo python3
     fi

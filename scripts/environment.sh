@@ -1,14 +1,9 @@
 # The virtual environment of this clone. Sourced by run_quickstart.sh and run_tests.sh, not run; POSIX sh.
+# shellcheck shell=sh
+. "$(dirname -- "$0")/common.sh"
 
-clone=$(CDPATH='' cd -P -- "$(dirname -- "$0")/.." && pwd)
 venv=$clone/.venv
 python=$venv/bin/python
-
-# fail SENTENCE: say what is wrong and end with exit code 2.
-fail() {
-    printf 'error: %s\n' "$1" >&2
-    exit 2
-}
 
 # make_environment [EXTRA]: make .venv with the dependencies that pyproject.toml pins, or reuse it.
 make_environment() {
@@ -16,7 +11,7 @@ make_environment() {
     # Only a finished install leaves its stamp, and it holds for this pyproject.toml in this place.
     wanted="$(cksum <"$clone/pyproject.toml") $clone"
     stamp=$venv/installed${extra:+-$extra}
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$python" -c ''; then
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && "$python" -c '' 2>/dev/null; then
         echo "Reusing the environment $venv"
     else
         install_dependencies

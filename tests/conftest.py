@@ -5,12 +5,19 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from utils.config import PreprocessSettings
+from utils.config import DeviceSettings, PreprocessSettings
 from utils.data.convert import convert
 from utils.data.synthetic import write_criteo_like
+from utils.device import set_up_device
 
 hypothesis.settings.register_profile("compiled", deadline=None)  # the first call of a compiled function compiles it
 hypothesis.settings.load_profile("compiled")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def device() -> None:
+    """Graphs on the CPU, as the commands run them."""
+    set_up_device(DeviceSettings(device_target="CPU"))
 
 
 @pytest.fixture(scope="session")

@@ -91,6 +91,7 @@ class TrainSettings:
     ftrl_l2: float = setting(0.0, "L2 of weights that FTRL trains")
     gradient_clip_norm: float = setting(0.0, "largest norm of all gradients together (0: no bound)")
     embedding_l2: float = setting(0.0, "L2 of the tables, lambda/2 sum of squares, every step (adam only)")
+    replicate_below: int = setting(1000, "over several ranks: tables of fewer rows are held by every rank (0: none)")
     embedding_init: str = setting("uniform", "first embeddings: uniform in +-1/sqrt(rows of the table), or normal")
     embedding_init_std: float = setting(1e-4, "with --embedding_init=normal: the standard deviation")
     patience: int = setting(0, "stop after this many epochs without a better validation AUC (0: never)")
@@ -129,6 +130,19 @@ class InferSettings:
     checkpoint_path: str = setting("", "a checkpoint file or folder, instead of an exported model")
     input: str = setting("-", "raw rows, plain, .gz or .xz (default: standard input), or a converted split's folder")
     infer_batch_size: int = setting(4096, "rows scored at a time")
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacementSettings:
+    """Flags of `python -m utils.embedding.placement`."""
+
+    dataset_path: str = setting("./data/mindrecord", "converted data: the mindrecord folder")
+    ranks: int = setting(8, "number of ranks")
+    replicate_below: int = setting(1000, "tables of fewer rows are held by every rank (0: every table is spread)")
+    embedding_dim: int = setting(16, "width of an embedding vector")
+    slots: int = setting(0, "numbers that the optimizer keeps a weight: sgd 0, adagrad 1, lazy_adam and ftrl 2")
+    batch_size: int = setting(128, "rows a step, per rank")
+    memory_budget: float = setting(0.0, "gigabytes that a rank has for tables (0: not checked)")
 
 
 def load_settings(

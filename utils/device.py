@@ -5,6 +5,7 @@ import os
 import sys
 
 import mindspore as ms
+from mindspore.communication import GlobalComm, get_group_size, get_rank, init
 
 from utils.config import DeviceSettings
 from utils.errors import InputError
@@ -28,6 +29,18 @@ def set_up_device(settings: DeviceSettings, seed: int = 0) -> str:
     ms.set_device(target, 0 if target == "CPU" else settings.device_id)
     ms.set_seed(seed)
     return target
+
+
+def set_up_ranks() -> tuple[int, int]:
+    """Join the other ranks where a launcher started several; returns this rank and how many there are."""
+    if "MS_ROLE" in os.environ:  # the scheduler process runs the same command, and stays in this call
+        init()
+    return this_rank()
+
+
+def this_rank() -> tuple[int, int]:
+    """This process's rank and how many there are; (0, 1) where there are no others."""
+    return (get_rank(), get_group_size()) if GlobalComm.INITED else (0, 1)
 
 
 def choose_target(wanted: str) -> str:

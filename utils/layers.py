@@ -4,12 +4,27 @@
 that only fills the batch up, and `keys` (B, 1) int32, a random number a row and step.
 """
 
+from itertools import pairwise
+
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Initializer, initializer
+from mindspore.common.initializer import Initializer, Normal, initializer
+
+from utils.device import this_rank
 
 Rows = tuple[Tensor, Tensor]
+
+
+class SumOverRanks(nn.Cell):
+    """The sum of a float32 tensor over all ranks; the tensor itself where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.all_reduce = ops.AllReduce() if this_rank()[1] > 1 else None
+
+    def construct(self, x: Tensor) -> Tensor:
+        return x if self.all_reduce is None else self.all_reduce(x)
 
 
 class Linear(nn.Cell):
@@ -38,7 +53,7 @@ class MLP(nn.Cell):
         self, sizes: tuple[int, ...], *, hidden_output: bool = False, batch_norm: bool = False, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.layers = nn.CellList([Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False)])
+        self.layers = nn.CellList([Linear(a, b) for a, b in pairwise(sizes)])
         self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
         hidden_sizes = sizes[1 : self.hidden + 1]
         self.norms = nn.CellList([BatchNorm(size) for size in hidden_sizes]) if batch_norm else None
@@ -86,14 +101,18 @@ class BatchNorm(nn.Cell):
 
 
 class Normalize(nn.Cell):
-    """x (B, units), present (B, 1) -> normalised x, and the batch's mean, variance (1, units) and count of rows.
+    """x (B, units), present (B, 1) -> normalised x, and the global batch's mean, variance (1, units) and count of rows.
 
     Written with its own gradient: sums over rows are products with `present`, and both ways need few passes over x.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.sum_rows = ops.MatMul(transpose_a=True)
+        self.product = ops.MatMul(transpose_a=True)
+        self.sum_over_ranks = SumOverRanks()
+
+    def sum_rows(self, present: Tensor, x: Tensor) -> Tensor:
+        return self.sum_over_ranks(self.product(present, x))
 
     def construct(self, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         count = self.sum_rows(present, present)
@@ -132,6 +151,38 @@ class Dropout(nn.Cell):
             return x
         kept = (rows[1] * self.factor + self.offset) >= self.threshold
         return x * (kept.astype(x.dtype) * self.scale)
+
+
+class DenseVectors(nn.Cell):
+    """A vector of its own for each dense column, times the column's value: dense (B, d) -> (B, d, width)."""
+
+    def __init__(self, columns: int, width: int) -> None:
+        super().__init__()
+        self.columns = columns
+        self.weight = Parameter(initializer(Normal(0.01), (1, columns, width), ms.float32))
+
+    def construct(self, dense: Tensor) -> Tensor:
+        return dense.reshape(-1, self.columns, 1) * self.weight
+
+
+class FlatInputs(nn.Cell):
+    """Embeddings (B, F, D) and dense values (B, d), or their vectors with `dense_vectors`, as one row (B, width)."""
+
+    def __init__(self, fields: int, dense: int, embedding_dim: int, *, dense_vectors: bool = False) -> None:
+        super().__init__()
+        self.embedded, self.has_dense = fields * embedding_dim, dense > 0
+        self.vectors = DenseVectors(dense, embedding_dim) if dense_vectors and dense else None
+        self.dense_width = dense * embedding_dim if dense_vectors else dense
+        self.width = self.embedded + self.dense_width
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, embeddings: Tensor, dense: Tensor) -> Tensor:
+        flat = embeddings.reshape(-1, self.embedded)
+        if not self.has_dense:
+            return flat
+        if self.vectors is not None:
+            dense = self.vectors(dense).reshape(-1, self.dense_width)
+        return self.concat((flat, dense))
 
 
 class DotInteraction(nn.Cell):

@@ -32,6 +32,17 @@ class Table:
     fields: int | None = None
 
 
+def loss_line(time: str, epoch: int, step: int, loss: float) -> str:
+    """A line of loss.log; epochs and steps count from 1, steps within the epoch."""
+    return f"{time} epoch: {epoch} step: {step}, loss is {loss}"
+
+
+def eval_line(time: str, metrics: dict[str, float], seconds: float) -> str:
+    """A line of auc.log."""
+    figures = {"AUC": metrics["auc"], "logloss": metrics["logloss"], "acc": metrics["acc"], "eval_time": seconds}
+    return str({"result": figures})
+
+
 @dataclass(frozen=True)
 class Model:
     """One model of the zoo.
@@ -44,7 +55,7 @@ class Model:
     column of zeros where the data has no dense columns), and `rows` (see utils/layers.py), which layers that look
     across rows need. The engine owns the tables, the loss and the optimizers, so a network never knows where its
     embeddings live. `optimizers(settings)` maps the beginning of a table's or weight's name to an optimizer that it
-    has instead of `--table_optimizer` or `--dense_optimizer`.
+    has instead of `--table_optimizer` or `--dense_optimizer`. `loss_line` and `eval_line` write the log lines.
     """
 
     name: str
@@ -52,8 +63,8 @@ class Model:
     settings: type
     tables: Callable[[Any, Features], tuple[Table, ...]]
     network: Callable[[Any, Features], nn.Cell]
-    loss_line: Callable[[str, int, int, float], str]
-    eval_line: Callable[[str, dict[str, float], float], str]
+    loss_line: Callable[[str, int, int, float], str] = loss_line
+    eval_line: Callable[[str, dict[str, float], float], str] = eval_line
     eval_log: str = "./auc.log"
     default_config: str = "criteo_kaggle.yaml"
     optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from dcn.src.callback import eval_line, loss_line
 from dcn.src.dataset import tables
 from dcn.src.dcn import DCN, DCNSettings
 from utils.model import Model
@@ -13,6 +12,4 @@ MODEL = Model(
     settings=DCNSettings,
     tables=tables,
     network=DCN,
-    loss_line=loss_line,
-    eval_line=eval_line,
 )

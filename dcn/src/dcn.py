@@ -6,7 +6,7 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import setting
 from utils.errors import InputError
-from utils.layers import MLP, Linear, Rows, cross_layers
+from utils.layers import MLP, FlatInputs, Linear, Rows, cross_layers
 from utils.model import Features
 
 
@@ -15,6 +15,7 @@ class DCNSettings:
     """The network's sizes."""
 
     embedding_dim: int = setting(16, "width of an embedding vector")
+    dense_vectors: bool = setting(False, "dense values take part as value times a vector of their own, not as they are")
     cross_type: str = setting("vector", "cross layers: vector (2017), matrix (V2), mix (V2, low-rank experts)")
     cross_layers: int = setting(3, "number of cross layers")
     cross_rank: int = setting(32, "rank of an expert (mix)")
@@ -26,8 +27,8 @@ class DCNSettings:
 
 
 class DCN(nn.Cell):
-    """Cross layers and an MLP over embeddings and dense values, and a linear combination of what they give
-    (2017: section 2; V2: section 3, figure 1).
+    """Cross layers and an MLP over embeddings and dense values or their vectors, and a linear combination of what they
+    give (2017: section 2; V2: section 3, figure 1).
 
     embeddings: one (B, F, D) tensor; dense (B, d); returns logits (B, 1).
     """
@@ -35,9 +36,11 @@ class DCN(nn.Cell):
     def __init__(self, settings: DCNSettings, features: Features) -> None:
         super().__init__()
         _check(settings)
-        self.has_dense, self.is_stacked = features.dense > 0, settings.structure == "stacked"
-        self.embedded = features.fields * settings.embedding_dim
-        width = self.embedded + features.dense
+        self.is_stacked = settings.structure == "stacked"
+        self.inputs = FlatInputs(
+            features.fields, features.dense, settings.embedding_dim, dense_vectors=settings.dense_vectors
+        )
+        width = self.inputs.width
         self.cross = cross_layers(
             settings.cross_type, width, settings.cross_layers, settings.cross_rank, settings.cross_experts
         )
@@ -47,9 +50,7 @@ class DCN(nn.Cell):
         self.concat = ops.Concat(axis=1)
 
     def construct(self, embeddings: tuple[Tensor], dense: Tensor, rows: Rows) -> Tensor:
-        inputs = embeddings[0].reshape(-1, self.embedded)
-        if self.has_dense:
-            inputs = self.concat((inputs, dense))
+        inputs = self.inputs(embeddings[0], dense)
         crossed = self.cross(inputs)
         if self.is_stacked:
             return self.combine(self.mlp(crossed, rows))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from deepfm.src.callback import eval_line, loss_line
 from deepfm.src.dataset import tables
 from deepfm.src.deepfm import DeepFM, DeepFMSettings
 from utils.model import Model
@@ -13,6 +12,4 @@ MODEL = Model(
     settings=DeepFMSettings,
     tables=tables,
     network=DeepFM,
-    loss_line=loss_line,
-    eval_line=eval_line,
 )

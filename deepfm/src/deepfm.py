@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 
-import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Normal, initializer
+from mindspore import Tensor, nn, ops
 
 from utils.config import setting
-from utils.layers import MLP, Linear, Rows, fm_second_order
+from utils.layers import MLP, DenseVectors, Linear, Rows, fm_second_order
 from utils.model import Features
 
 
@@ -31,20 +29,19 @@ class DeepFM(nn.Cell):
 
     def __init__(self, settings: DeepFMSettings, features: Features) -> None:
         super().__init__()
-        self.width, self.dense = settings.embedding_dim, features.dense
-        self.fields = features.fields + features.dense
-        if self.dense:
-            start = initializer(Normal(0.01), (1, features.dense, self.width), ms.float32)
-            self.dense_vectors = Parameter(start, name="dense_vectors")
+        self.has_dense = features.dense > 0
+        self.inputs = (features.fields + features.dense) * settings.embedding_dim
+        if self.has_dense:
+            self.dense_vectors = DenseVectors(features.dense, settings.embedding_dim)
             self.dense_first_order = Linear(features.dense, 1, bias=False)
-        sizes = (self.fields * self.width, *settings.mlp, 1)
+        sizes = (self.inputs, *settings.mlp, 1)
         self.mlp = MLP(sizes, batch_norm=settings.batch_norm, dropout=settings.dropout)
         self.concat = ops.Concat(axis=1)
 
     def construct(self, embeddings: tuple[Tensor, Tensor], dense: Tensor, rows: Rows) -> Tensor:
         vectors, first_order = embeddings[0], embeddings[1].sum(1)
-        if self.dense:
-            vectors = self.concat((vectors, dense.reshape(-1, self.dense, 1) * self.dense_vectors))
+        if self.has_dense:
+            vectors = self.concat((vectors, self.dense_vectors(dense)))
             first_order += self.dense_first_order(dense)
-        deep = self.mlp(vectors.reshape(-1, self.fields * self.width), rows)
+        deep = self.mlp(vectors.reshape(-1, self.inputs), rows)
         return first_order + fm_second_order(vectors) + deep

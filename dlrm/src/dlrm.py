@@ -21,7 +21,7 @@ class DLRMSettings:
     top_mlp: tuple[int, ...] = setting((512, 256, 1), "layers of the top MLP; the last has one unit")
     interaction: str = setting("dot", "dot: dot products of all pairs of vectors; cat: the vectors one after another")
     batch_norm: bool = setting(False, "batch norm after each hidden layer")
-    bottom_dropout: float = setting(0.0, "share of units dropped after each layer of the bottom MLP")
+    bottom_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the bottom MLP")
     top_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the top MLP")
 
 
@@ -39,8 +39,9 @@ class DLRM(nn.Cell):
         pairs = self.vectors * (self.vectors - 1) // 2
         norm = settings.batch_norm
         if self.has_dense:
-            bottom = (features.dense, *settings.bottom_mlp)
-            self.bottom = MLP(bottom, hidden_output=True, batch_norm=norm, dropout=settings.bottom_dropout)
+            sizes = (features.dense, *settings.bottom_mlp)
+            self.bottom = MLP(sizes, batch_norm=norm, dropout=settings.bottom_dropout)
+            self.relu = ops.ReLU()
         self.is_dot = settings.interaction == "dot"
         self.interaction = DotInteraction(self.vectors)
         inputs = pairs + self.width * int(self.has_dense) if self.is_dot else self.vectors * self.width
@@ -50,7 +51,7 @@ class DLRM(nn.Cell):
     def construct(self, embeddings: tuple[Tensor], dense: Tensor, rows: Rows) -> Tensor:
         vectors = embeddings[0]
         if self.has_dense:
-            bottom = self.bottom(dense, rows)
+            bottom = self.relu(self.bottom(dense, rows))
             vectors = self.concat((bottom.reshape(-1, 1, self.width), vectors))
         if not self.is_dot:
             return self.top(vectors.reshape(-1, self.vectors * self.width), rows)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from mindspore.mindrecord import FileReader
 from utils.config import PreprocessSettings
 from utils.data import reading
 from utils.data.convert import convert
+from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.reading import Batch, Part, epoch_order, find_data, prefetched, read_batches, steps_of
+from utils.data.reading import Batch, Part, epoch_order, prefetched, read_batches, steps_of
 from utils.errors import InputError
 
 SCHEMA = """
@@ -78,7 +80,7 @@ def test_every_row_exactly_once_whatever_the_number_of_ranks(
         folder, rows = numbered[shape], shape[0]
         one_rank = [row_numbers(batch) for batch in batches_of(folder, Part(batch_size * ranks), seed)]
         parts = [batches_of(folder, Part(batch_size, rank, ranks), seed) for rank in range(ranks)]
-    assert Counter(sum(one_rank, [])) == Counter(range(rows))
+    assert Counter(chain.from_iterable(one_rank)) == Counter(range(rows))
     assert len(one_rank) == steps_of(rows, Part(batch_size * ranks)) == -(-rows // (batch_size * ranks))
     for global_batch, *mine in zip(one_rank, *parts, strict=True):
         assert [number for batch in mine for number in row_numbers(batch)] == global_batch
@@ -105,7 +107,7 @@ def test_reading_resumes_at_any_step_on_any_number_of_ranks(
 
 def test_the_order_belongs_to_seed_and_epoch(numbered: dict[tuple[int, int], Path]) -> None:
     def order(seed: tuple[int, int] | None) -> list[int]:
-        return sum((row_numbers(batch) for batch in batches_of(numbered[1003, 3], Part(50), seed)), [])
+        return [number for batch in batches_of(numbered[1003, 3], Part(50), seed) for number in row_numbers(batch)]
 
     first = order((1, 1))
     assert first == order((1, 1))
@@ -120,7 +122,7 @@ def test_without_a_seed_rows_come_as_they_are_stored(numbered: dict[tuple[int, i
     reader = FileReader(str(folder / file.name))
     stored = np.concatenate([record["dense"] for record in reader.get_next()])[:1003, 0]
     reader.close()
-    read = sum((row_numbers(batch) for batch in batches_of(folder, Part(64))), [])
+    read = [number for batch in batches_of(folder, Part(64)) for number in row_numbers(batch)]
     assert read == stored.astype(int).tolist()
 
 
@@ -152,7 +154,7 @@ def test_prefetched_batches_are_the_same_and_errors_come_through(numbered: dict[
 def test_the_data_folder_is_found_by_any_of_its_names(tiny_data: Path) -> None:
     assert find_data(str(tiny_data)) == find_data(str(tiny_data.parent)) == (tiny_data, None)
     assert find_data(str(tiny_data / "test")) == (tiny_data, "test")
-    with pytest.raises(InputError, match="absent.*no such folder"):
+    with pytest.raises(InputError, match=r"absent.*no such folder"):
         find_data(str(tiny_data / "absent"))
 
 

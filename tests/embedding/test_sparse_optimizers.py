@@ -5,7 +5,9 @@ import pytest
 from mindspore import Parameter, Tensor
 
 from tests.helpers import ReferenceOptimizer
+from utils.config import TrainSettings
 from utils.embedding.sparse_optimizers import sparse_optimizer
+from utils.training.schedule import hyper_at
 
 ROWS, WIDTH, RATE = 50, 3, 0.05
 
@@ -15,10 +17,11 @@ def train(name: str, batches: list[tuple[np.ndarray, np.ndarray]], l2: float) ->
     start = np.random.default_rng(0).standard_normal((ROWS, WIDTH)).astype(np.float32)
     reference = ReferenceOptimizer(name, start, l2)
     weight = Parameter(Tensor(start), name="table")
-    optimizer = sparse_optimizer(name, weight, l2)
+    optimizer = sparse_optimizer(name, weight, TrainSettings(embedding_l2=l2))
     for step, (rows, gradients) in enumerate(batches, 1):
-        hyper = (Tensor(np.float32(value)) for value in (RATE, 0.9**step, 0.999**step))
-        optimizer(Tensor(rows), Tensor(gradients), *hyper)
+        hyper = hyper_at(TrainSettings(learning_rate=RATE), step, 1.0)
+        gradient = optimizer.gradient(Tensor(rows), Tensor(gradients))
+        optimizer(Tensor(rows), gradient, hyper)
         reference.apply(rows, gradients, RATE)
     return weight.asnumpy(), reference
 

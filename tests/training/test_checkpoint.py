@@ -15,7 +15,7 @@ from utils.training.checkpoint import (
     save_checkpoint,
     start_folder,
 )
-from utils.training.checkpoint_file import DamagedCheckpoint
+from utils.training.checkpoint_file import DamagedCheckpointError
 
 NETWORK = {"layers": [4, 1], "width": 2}
 
@@ -26,6 +26,7 @@ def save(folder: Path, epoch: int, step: int, *, keep: int = 5, best: bool = Fal
         network=NETWORK,
         dense_columns=1,
         table_sizes=(3, 4),
+        crosses=0,
         vocabulary_sha256="0" * 64,
         training={"seed": 1},
         progress=Progress(epoch=epoch, step=step, best_auc=0.5),
@@ -72,16 +73,16 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_offered(tmp_path: P
     paths = [save(tmp_path, 1, step) for step in (10, 20, 30, 40)]
     for path in paths[2:]:
         path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(DamagedCheckpoint, match=r"tiny-1_40\.ckpt: damaged.*tiny-1_20\.ckpt before it is whole"):
+    with pytest.raises(DamagedCheckpointError, match=r"tiny-1_40\.ckpt: damaged.*tiny-1_20\.ckpt before it is whole"):
         last_checkpoint(tmp_path, "tiny")
-    with pytest.raises(DamagedCheckpoint, match=r"tiny\.ckpt: damaged.*tiny-1_20\.ckpt"):
+    with pytest.raises(DamagedCheckpointError, match=r"tiny\.ckpt: damaged.*tiny-1_20\.ckpt"):
         load_checkpoint(tmp_path, "tiny")
     paths[3].unlink()
     paths[2].unlink()
     assert last_checkpoint(tmp_path, "tiny").path == paths[1]
     for path in paths[:2]:
         path.write_bytes(b"")
-    with pytest.raises(DamagedCheckpoint, match=r"tiny-1_20\.ckpt.*no other whole checkpoint"):
+    with pytest.raises(DamagedCheckpointError, match=r"tiny-1_20\.ckpt.*no other whole checkpoint"):
         last_checkpoint(tmp_path, "tiny")
 
 

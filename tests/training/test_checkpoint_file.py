@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from utils.errors import InputError
 from utils.training import checkpoint_file
-from utils.training.checkpoint_file import DamagedCheckpoint, read_checkpoint_file, write_checkpoint_file
+from utils.training.checkpoint_file import DamagedCheckpointError, read_checkpoint_file, write_checkpoint_file
 
 MANIFEST = '{"model": "tiny", "note": "µ"}'
 
@@ -76,14 +76,14 @@ def test_any_flipped_byte_or_cut_is_refused_by_name(whole: Path, data: st.DataOb
         del content[position:]
     damaged = whole.with_name("damaged.ckpt")
     damaged.write_bytes(content)
-    with pytest.raises(DamagedCheckpoint, match=r"damaged\.ckpt"):
+    with pytest.raises(DamagedCheckpointError, match=r"damaged\.ckpt"):
         read_checkpoint_file(damaged)
 
 
 def test_bytes_that_follow_are_refused(whole: Path) -> None:
     longer = whole.with_name("longer.ckpt")
     longer.write_bytes(whole.read_bytes() + b"\n")
-    with pytest.raises(DamagedCheckpoint, match=r"longer\.ckpt"):
+    with pytest.raises(DamagedCheckpointError, match=r"longer\.ckpt"):
         read_checkpoint_file(longer)
 
 

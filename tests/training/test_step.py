@@ -5,50 +5,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mindspore import Tensor, nn, ops
+from mindspore import Tensor
 
 from tests.helpers import ReferenceOptimizer
+from tests.tiny_model import TINY, WIDTH, TinySettings
 from utils.config import TrainSettings
-from utils.layers import MLP
-from utils.model import Features, Model
+from utils.model import Features
 from utils.training.build import Training
 from utils.training.checkpoint_file import write_checkpoint_file
 from utils.training.schedule import hyper_at
 
 FEATURES = Features(dense=3, table_sizes=(5, 9))
-WIDTH, HIDDEN, RATE = 2, 4, 0.1
+RATE = 0.1
 OPTIMIZERS = [("sgd", "sgd"), ("adagrad", "adagrad"), ("adam", "lazy_adam"), ("adam", "adam")]
 """Of the network's weights and of the tables."""
-
-
-@dataclass(frozen=True)
-class TinySettings:
-    width: int = WIDTH
-
-
-class TinyNetwork(nn.Cell):
-    """An MLP over the embeddings and the dense values."""
-
-    def __init__(self, settings: TinySettings, features: Features) -> None:
-        super().__init__()
-        self.inputs = features.fields * settings.width
-        self.mlp = MLP((self.inputs + features.dense, HIDDEN, 1), last_relu=False)
-        self.concat = ops.Concat(axis=1)
-
-    def construct(self, embeddings: tuple[Tensor], dense: Tensor, present: Tensor) -> Tensor:
-        return self.mlp(self.concat((embeddings[0].reshape(-1, self.inputs), dense)))
-
-
-TINY = Model(
-    name="tiny",
-    folder=Path(),
-    settings=TinySettings,
-    table_widths=lambda settings: {"embedding": settings.width},
-    network=TinyNetwork,
-    loss_line=lambda time, epoch, step, loss: f"{time} epoch: {epoch}, step: {step}, loss is {loss}",
-    eval_line=lambda time, metrics, seconds: f"{time} {metrics}",
-    eval_log="./auc.log",
-)
 
 
 @dataclass
@@ -93,9 +63,10 @@ def take_steps(training: Training, *batches: Rows) -> list[float]:
     """The losses of one step a batch; all weights are updated."""
     losses = []
     for step, rows in enumerate(batches, 1):
-        columns = map(Tensor, (rows.ids, rows.dense, rows.label, rows.present))
+        keys, count = np.zeros((len(rows.ids), 1), np.int32), np.float32(rows.present.sum())
+        inputs = map(Tensor, (rows.ids, rows.dense, rows.label, rows.present, keys, count))
         hyper = hyper_at(TrainSettings(learning_rate=RATE), step, 1.0)
-        losses.append(float(training.step(*columns, Tensor(np.float32(rows.present.sum())), *hyper).asnumpy()))
+        losses.append(float(training.step(*inputs, *hyper).asnumpy()))
     return losses
 
 
@@ -160,7 +131,7 @@ def test_a_row_that_is_not_present_changes_nothing(dense: str, tables: str) -> N
     losses, weights = trained(rows, more)
     first_losses, first = trained(filled_up(rows, 0, 2), filled_up(more, 0, 2))
     last_losses, last = trained(filled_up(rows, 5, 2), filled_up(more, 5, 2))
-    # Whichever row fills the batch up, every bit is the same; without it, the matrix products round differently at most.
+    # Whichever row fills the batch up, every bit is the same; without it, only matrix products may round otherwise.
     assert first_losses == last_losses == pytest.approx(losses, rel=1e-6)
     for name, array in weights.items():
         assert first[name].tobytes() == last[name].tobytes()

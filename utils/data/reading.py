@@ -6,6 +6,7 @@ training can go on at any step on any number of ranks.
 """
 
 import queue
+import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from utils.data.manifest import DataManifest
 from utils.errors import InputError
 
 WINDOW_PACKS = 64
-SPLITS = ("train", "valid", "test")
 
 
 class Batch(NamedTuple):
@@ -61,18 +61,6 @@ def row_keys(seed: int, global_step: int, part: Part) -> np.ndarray:
     generator = np.random.default_rng((seed, global_step))
     keys = generator.integers(-(2**31), 2**31, (part.batch_size * part.ranks, 1), dtype=np.int32)
     return keys[part.rank * part.batch_size : (part.rank + 1) * part.batch_size]
-
-
-def find_data(dataset_path: str) -> tuple[Path, str | None]:
-    """The data folder of `--dataset_path`, and the split when the path names one of its folders."""
-    path = Path(dataset_path)
-    if not path.exists():
-        raise InputError(f"--dataset_path {dataset_path}: no such folder; convert the data with preprocess_data.py")
-    if path.name in SPLITS and not (path / "manifest.json").exists():
-        return path.parent, path.name
-    if (path / "mindrecord" / "manifest.json").exists():
-        return path / "mindrecord", None
-    return path, None
 
 
 def steps_of(rows: int, part: Part) -> int:
@@ -139,12 +127,19 @@ def prefetched(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
     thread.start()
     try:
         while (item := ready.get()) is not None:
+            _keep_interrupt_handler()
             if isinstance(item, Exception):
                 raise item
             yield item
     finally:
         stop.set()
         thread.join()
+
+
+def _keep_interrupt_handler() -> None:
+    """MindSpore's readers take over SIGINT and send SIGTERM instead; Python's own handler comes back here."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
 
 
 def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:

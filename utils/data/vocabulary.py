@@ -88,6 +88,13 @@ class Vocabulary:
         sizes = np.where(self.buckets > 0, self.buckets, np.diff(self.offsets) + 1)
         return tuple(int(size) for size in sizes)
 
+    def counts_of(self, field: int) -> np.ndarray | None:
+        """How often each id of a field came up in the training split, int64 (table size,); None for a hashed field."""
+        if self.buckets[field]:
+            return None
+        counts = self.counts[self.offsets[field] : self.offsets[field + 1]]
+        return np.concatenate([self.unknown_counts[field : field + 1], counts.astype(np.int64)])
+
     def lookup(self, tokens: np.ndarray) -> np.ndarray:
         """Ids, int32 (n, f), of token hashes, uint64 (f, n)."""
         ids = np.empty(tokens.shape[::-1], np.int32)

@@ -5,7 +5,7 @@ All are cells over one table `weight` (R, D):
     gradient = optimizer.gradient(rows, gradients)     what is applied: `gradients`, or the whole table's gradient
     optimizer(rows, gradient, hyper)                   the update
 
-with `rows` (n,) int32, `gradients` (n, D) float32 and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's
+with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32 and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's
 repeated gradients are summed before they are used. `slots` are the optimizer's own parameters, saved with the table.
 """
 
@@ -15,6 +15,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from utils.config import TrainSettings
+from utils.device import this_rank
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
 # TensorFlow's default. A positive start also keeps rows whose first gradient is 0 from dividing 0 by 0.
@@ -28,15 +29,21 @@ class SparseOptimizer(nn.Cell):
     def __init__(self, weight: Parameter) -> None:
         super().__init__(auto_prefix=False)
         self.weight = weight
+        self.ranks = this_rank()[1]
         self.slots = ()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
         return gradients
 
-    def squared_norm(self, rows: Tensor, gradient: Tensor) -> Tensor:
-        """Sum of squares of the table's gradient, repeated rows summed first."""
+    def squared_norm(self, rows: Tensor, gradient: Tensor, replicated: int) -> Tensor:
+        """Sum of squares of the table's gradient, repeated rows summed first.
+
+        Every rank has the first `replicated` rows, and the ranks' sums are added up: so each takes its share of them.
+        """
         distinct, place = ops.unique(rows)
-        return ops.unsorted_segment_sum(gradient, place, distinct.shape[0]).square().sum()
+        squares = ops.unsorted_segment_sum(gradient, place, distinct.shape[0]).square().sum(1)
+        replicated_squares = (squares * (distinct < replicated).astype(squares.dtype)).sum()
+        return squares.sum() - replicated_squares * (1 - 1 / self.ranks)
 
 
 class SparseSGD(SparseOptimizer):
@@ -44,10 +51,12 @@ class SparseSGD(SparseOptimizer):
 
     def __init__(self, weight: Parameter) -> None:
         super().__init__(weight)
+        self.last_row = weight.shape[0] - 1
         self.index_add = ops.IndexAdd(axis=0)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        return self.index_add(self.weight, rows, gradient * -hyper[0])
+        held = ops.minimum(rows, self.last_row)  # rows that are elsewhere come with gradients of 0
+        return self.index_add(self.weight, held, gradient * -hyper[0])
 
 
 class SparseAdagrad(SparseOptimizer):
@@ -108,16 +117,22 @@ class DenseAdam(nn.Cell):
         super().__init__(auto_prefix=False)
         self.weight = weight
         self.l2 = l2
+        self.last_row = weight.shape[0] - 1
+        self.ranks = this_rank()[1]
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
         self.update = ops.Adam()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        return ops.unsorted_segment_sum(gradients, rows, self.weight.shape[0]) + self.weight * self.l2
+        held = ops.minimum(rows, self.last_row)  # rows that are elsewhere come with gradients of 0
+        return ops.unsorted_segment_sum(gradients, held, self.weight.shape[0]) + self.weight * self.l2
 
-    def squared_norm(self, rows: Tensor, gradient: Tensor) -> Tensor:
-        return gradient.square().sum()
+    def squared_norm(self, rows: Tensor, gradient: Tensor, replicated: int) -> Tensor:
+        squares = gradient.square().sum()
+        if self.ranks == 1 or replicated == 0:  # the sum of an empty slice is not 0 on CPU
+            return squares
+        return squares - gradient[:replicated].square().sum() * (1 - 1 / self.ranks)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         moments = self.moment1, self.moment2

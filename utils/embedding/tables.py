@@ -1,9 +1,13 @@
-"""The embedding tables of one width, all fields' in one parameter, with their look-up and their update."""
+"""The embedding tables of one width: a rank's part of them as one parameter, with look-up and update."""
+
+from collections.abc import Callable
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from utils.config import TrainSettings
+from utils.embedding.exchange import Exchange, exchange_for
+from utils.embedding.placement import Piece, Placement, place
 from utils.embedding.sparse_optimizers import sparse_optimizer, table_parameter
 from utils.errors import InputError
 
@@ -11,39 +15,76 @@ _BLOCK = 1 << 16
 
 
 class EmbeddingTables(nn.Cell):
-    """F tables of width D as one (rows, D) parameter called `name`, field f's rows from offset f on.
+    """F tables of width D, of which this rank holds pieces as one (rows, D) parameter.
 
     Tables may be fewer than a batch has fields: they are those of its first F fields. `optimizer` is None where
-    tables are only looked up.
+    tables are only looked up, `exchange` on one rank, where the pieces are all tables in order.
     """
 
-    def __init__(self, weight: Parameter, table_sizes: tuple[int, ...], optimizer: nn.Cell | None = None) -> None:
+    def __init__(
+        self,
+        weight: Parameter,
+        placement: Placement,
+        rank: int = 0,
+        optimizer: nn.Cell | None = None,
+        exchange: Exchange | None = None,
+    ) -> None:
         super().__init__(auto_prefix=False)
-        self.weight = weight
-        self.fields, self.width = len(table_sizes), weight.shape[1]
-        self.offsets = Tensor(row_offsets(table_sizes)[:-1].astype(np.int32))
+        pieces = placement.pieces[rank]
+        self.weight, self.placement = weight, placement
+        self.held, self.width = weight.shape[0], weight.shape[1]
+        self.fields = len(placement.table_sizes)
+        self.optimizer, self.exchange = optimizer, exchange
         self.gather = ops.Gather()
-        self.optimizer = optimizer
+        self.concat = ops.Concat(axis=1)
+        self.starts = _constant(piece.start for piece in pieces)
+        self.stops = _constant(piece.stop for piece in pieces)
+        self.shifts = _constant(piece.offset - piece.start for piece in pieces)
+        self.held_fields = _constant(piece.field for piece in pieces)
+        self.replicated = len(placement.replicated)
+        self.last_row = weight.shape[0] - 1
 
     def lookup(self, ids: Tensor) -> Tensor:
         """ids (B, >= F) int32 -> embeddings (B, F, D) float32."""
-        return self.gather(self.weight, ids[:, : self.fields] + self.offsets, 0)
+        if self.exchange is None:
+            return self.gather(self.weight, self.rows(ids), 0)
+        ids = self.own_fields(ids)
+        rows = self.rows(self.exchange.global_ids(ids))[:, self.replicated :]
+        vectors = ()
+        if self.exchange.served:
+            here = (rows < self.held).astype(self.weight.dtype).expand_dims(2)
+            looked_up = self.gather(self.weight, ops.minimum(rows, self.last_row), 0) * here
+            vectors += (self.exchange.vectors(looked_up, ids.shape[0]),)
+        if self.replicated:
+            own = ops.gather(ids, self.held_fields[: self.replicated], 1) + self.shifts[: self.replicated]
+            vectors += (self.gather(self.weight, own, 0),)
+        return ops.gather(vectors[0] if len(vectors) == 1 else self.concat(vectors), self.exchange.order, 1)
+
+    def own_fields(self, ids: Tensor) -> Tensor:
+        """ids (n, >= F) -> (n, F)."""
+        return ids if ids.shape[1] == self.fields else ids[:, : self.fields]
 
     def rows(self, ids: Tensor) -> Tensor:
-        """ids (B, >= F) -> the rows that they stand for (B F,)."""
-        return (ids[:, : self.fields] + self.offsets).reshape(-1)
+        """ids (n, >= F) -> for each held piece the row that they stand for (n, pieces), `held` where it is elsewhere."""
+        if self.exchange is None:
+            return self.own_fields(ids) + self.shifts
+        ids = ops.gather(ids, self.held_fields, 1)
+        here = ops.logical_and(ids >= self.starts, ids < self.stops)
+        return ops.select(here, ids + self.shifts, ops.full_like(ids, self.held))
 
-    def gradient(self, ids: Tensor, gradients: Tensor) -> Tensor:
-        """Gradients (B, F, D) of what `ids` looked up -> the gradient that the optimizer applies."""
-        return self.optimizer.gradient(self.rows(ids), gradients.reshape(-1, self.width))
+    def gradient(self, ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients (B, F, D) of what `ids` looked up -> the held rows (n,) they fall on, and what is applied to them.
 
-    def squared_norm(self, ids: Tensor, gradient: Tensor) -> Tensor:
-        """The sum of squares of the tables' gradient."""
-        return self.optimizer.squared_norm(self.rows(ids), gradient)
-
-    def apply_gradient(self, ids: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        """Update the tables by what `gradient` gave; returns a tensor to depend on."""
-        return self.optimizer(self.rows(ids), gradient, hyper)
+        The gradients are of the mean over the global batch, so those of all ranks are summed.
+        """
+        if self.exchange is not None:
+            ids = self.exchange.global_ids(self.own_fields(ids))
+            gradients = self.exchange.gradients(gradients)
+        rows = self.rows(ids)
+        if self.exchange is not None:
+            gradients = gradients * (rows < self.held).astype(gradients.dtype).expand_dims(2)
+        rows = rows.reshape(-1)
+        return rows, self.optimizer.gradient(rows, gradients.reshape(-1, self.width))
 
     def saved_parameters(self) -> tuple[Parameter, ...]:
         """What a checkpoint must hold: the weights and the optimizer's own parameters."""
@@ -51,37 +92,63 @@ class EmbeddingTables(nn.Cell):
 
 
 def new_tables(
-    name: str, table_sizes: tuple[int, ...], width: int, optimizer: str, settings: TrainSettings
+    name: str,
+    table_sizes: tuple[int, ...],
+    width: int,
+    optimizer: str,
+    settings: TrainSettings,
+    target: str = "CPU",
+    rank: int = 0,
+    ranks: int = 1,
 ) -> EmbeddingTables:
-    """Tables with their first weights, trained by `optimizer`."""
-    shape = (int(row_offsets(table_sizes)[-1]), width)
-    weight = table_parameter(name, shape, lambda array: fill_initial(array, name, table_sizes, settings))
-    return EmbeddingTables(weight, table_sizes, sparse_optimizer(optimizer, weight, settings))
+    """Tables with their first weights, trained by `optimizer`: this rank's part of them."""
+    placement = place(table_sizes, ranks, settings.replicate_below)
+
+    def fill(array: np.ndarray) -> None:
+        for piece in placement.pieces[rank]:
+            rows = array[piece.offset : piece.offset + piece.rows]
+            fill_initial(rows, name, piece, table_sizes[piece.field], settings)
+
+    weight = table_parameter(name, (check_rows(placement.rows(rank)), width), fill)
+    return EmbeddingTables(
+        weight, placement, rank, sparse_optimizer(optimizer, weight, settings), exchange_for(placement, target)
+    )
 
 
-def row_offsets(table_sizes: tuple[int, ...]) -> np.ndarray:
-    """Where each table begins when they lie one after another, and the total: (F + 1,) int64."""
-    offsets = np.concatenate([[0], np.cumsum(table_sizes, dtype=np.int64)])
-    if offsets[-1] > np.iinfo(np.int32).max:
-        raise InputError(f"{offsets[-1]:,} rows on one rank: at most 2,147,483,647; train on more ranks")
-    return offsets
+def lookup_tables(name: str, table_sizes: tuple[int, ...], width: int, fill: Callable) -> EmbeddingTables:
+    """Whole tables that are only looked up; `fill` writes their (rows, D) weights."""
+    placement = place(table_sizes, 1)
+    return EmbeddingTables(table_parameter(name, (check_rows(placement.rows(0)), width), fill), placement)
 
 
-def fill_initial(weights: np.ndarray, name: str, table_sizes: tuple[int, ...], settings: TrainSettings) -> None:
-    """Write first weights (rows, D): uniform in +-1/sqrt(rows of the table), or normal.
+def check_rows(rows: int) -> int:
+    """`rows`, or InputError for more than int32 can count."""
+    if rows > np.iinfo(np.int32).max:
+        raise InputError(f"{rows:,} rows on one rank: at most 2,147,483,647; train on more ranks")
+    return rows
 
-    A row's values are a function of seed, name, field and row alone, so any rank can make just its own.
+
+def fill_initial(weights: np.ndarray, name: str, piece: Piece, table_size: int, settings: TrainSettings) -> None:
+    """Write a piece's first weights (rows, D): uniform in +-1/sqrt(rows of the table), or normal.
+
+    A row's values are a function of seed, name, field and row alone, whichever rank makes them.
     """
-    start = 0
-    for field, size in enumerate(table_sizes):
-        for block, first in enumerate(range(0, size, _BLOCK)):
-            target = weights[start + first : start + min(first + _BLOCK, size)]
-            generator = np.random.default_rng([settings.seed, *name.encode(), field, block])
-            if settings.embedding_init == "normal":
-                generator.standard_normal(dtype=np.float32, out=target)
-                target *= settings.embedding_init_std
-            else:
-                generator.random(dtype=np.float32, out=target)
-                target -= 0.5
-                target *= 2 / np.sqrt(size)
-        start += size
+    width = weights.shape[1]
+    block = np.empty((_BLOCK, width), np.float32)
+    for number in range(piece.start // _BLOCK, -(-piece.stop // _BLOCK)):
+        generator = np.random.default_rng([settings.seed, *name.encode(), piece.field, number])
+        first = number * _BLOCK
+        low, high = max(piece.start, first), min(piece.stop, first + _BLOCK)
+        made = block[: high - first]
+        if settings.embedding_init == "normal":
+            generator.standard_normal(dtype=np.float32, out=made)
+            made *= settings.embedding_init_std
+        else:
+            generator.random(dtype=np.float32, out=made)
+            made -= 0.5
+            made *= 2 / np.sqrt(table_size)
+        weights[low - piece.start : high - piece.start] = made[low - first :]
+
+
+def _constant(numbers) -> Tensor:
+    return Tensor(np.array(list(numbers), np.int32))

@@ -76,7 +76,8 @@ def export(scorer: ScoreStep, manifest: CheckpointManifest, target: Path) -> tup
                 )
             return _publish(Path(folder), target.parent, written), difference
     except (OSError, RuntimeError) as error:
-        raise InputError(f"{target}: cannot be written ({error}); check the folder and the disk") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{target}: cannot be written ({reason}); check the folder and the disk") from error
 
 
 def _write(scorer: ScoreStep, manifest: CheckpointManifest, folder: Path, target: Path) -> Path:

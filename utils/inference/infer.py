@@ -9,8 +9,9 @@ import numpy as np
 
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.encode import RowEncoder
+from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, find_data, read_batches
+from utils.data.reading import Part, read_batches
 from utils.data.sources import open_text, read_checked
 from utils.data.text import parse_rows, split_line
 from utils.device import set_up_device

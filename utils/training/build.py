@@ -1,6 +1,7 @@
 """Put a model together: tables, network and steps, from settings or from a checkpoint."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import mindspore as ms
@@ -8,8 +9,9 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from utils.config import TrainSettings, from_dict
-from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS, table_parameter
-from utils.embedding.tables import EmbeddingTables, new_tables
+from utils.device import this_rank
+from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
+from utils.embedding.tables import lookup_tables, new_tables
 from utils.errors import InputError
 from utils.model import Features, Model
 from utils.training.checkpoint import Checkpoint
@@ -38,7 +40,10 @@ def check_build(settings: TrainSettings, target: str) -> None:
 class Training:
     """A model being trained: `step`, the graph of a step, and `scorer`, the same weights' evaluation graph."""
 
-    def __init__(self, model: Model, hyper_parameters: Any, features: Features, settings: TrainSettings) -> None:
+    def __init__(
+        self, model: Model, hyper_parameters: Any, features: Features, settings: TrainSettings, target: str = "CPU"
+    ) -> None:
+        rank, ranks = this_rank()
         self.network = model.network(hyper_parameters, features)
         own = model.optimizers(hyper_parameters)
         self.tables = tuple(
@@ -48,6 +53,9 @@ class Training:
                 table.width,
                 _chosen(own, table.name, settings.table_optimizer),
                 settings,
+                target,
+                rank,
+                ranks,
             )
             for table in model.tables(hyper_parameters, features)
         )
@@ -91,8 +99,8 @@ def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
     tables = []
     for table in model.tables(hyper_parameters, features):
         array = checkpoint.arrays.pop(table.name)
-        weight = table_parameter(table.name, array.shape, lambda target, array=array: np.copyto(target, array))
-        tables.append(EmbeddingTables(weight, features.table_sizes[: table.fields]))
+        fill = partial(_copy, array)
+        tables.append(lookup_tables(table.name, features.table_sizes[: table.fields], table.width, fill))
     return ScoreStep(network.set_train(False), tuple(tables))
 
 
@@ -115,6 +123,10 @@ def _dense_optimizers(network: nn.Cell, own: dict[str, str], settings: TrainSett
     for weight in network.trainable_params():
         weights.setdefault(_chosen(own, weight.name, settings.dense_optimizer), []).append(weight)
     return tuple(dense_optimizer(name, tuple(group), settings) for name, group in weights.items())
+
+
+def _copy(source: np.ndarray, target: np.ndarray) -> None:
+    target[:] = source
 
 
 def _chosen(own: dict[str, str], name: str, default: str) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from utils.data.manifest import DataManifest, copy_serving_files
 from utils.errors import InputError
-from utils.training.checkpoint_file import DamagedCheckpoint, read_checkpoint_file, write_checkpoint_file
+from utils.training.checkpoint_file import DamagedCheckpointError, read_checkpoint_file, write_checkpoint_file
 
 FORMAT_VERSION = 1
 BEST = "best.ckpt"
@@ -106,7 +106,7 @@ def last_checkpoint(folder: Path, model: str) -> Checkpoint | None:
     """The newest checkpoint of a folder, None where there is none.
 
     Raises:
-        DamagedCheckpoint: the newest is damaged; the message offers the newest one that is whole.
+        DamagedCheckpointError: the newest is damaged; the message offers the newest one that is whole.
     """
     paths = numbered_checkpoints(folder, model)
     return load_checkpoint(paths[-1], model) if paths else None
@@ -116,7 +116,7 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
     """Read a checkpoint file, or the last one of a folder.
 
     Raises:
-        DamagedCheckpoint: cut short or changed; the message offers the newest whole checkpoint before it.
+        DamagedCheckpointError: cut short or changed; the message offers the newest whole checkpoint before it.
         InputError: no such file, or a checkpoint of another model.
     """
     if path.is_dir():
@@ -126,8 +126,8 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
         path = linked
     try:
         text, arrays = read_checkpoint_file(path)
-    except DamagedCheckpoint as error:
-        raise DamagedCheckpoint(f"{error}{_offer(path, model)}") from None
+    except DamagedCheckpointError as error:
+        raise DamagedCheckpointError(f"{error}{_offer(path, model)}") from None
     manifest = _parse_manifest(path, text)
     if manifest.model != model:
         raise InputError(f"{path}: a checkpoint of {manifest.model}, not of {model}; run it in {manifest.model}/")

@@ -23,7 +23,7 @@ _TRAILER_BYTES = len(_TRAILER) + 10
 _VALUE_TAG = 0x0A  # field 1 (`value`), length-delimited
 
 
-class DamagedCheckpoint(InputError):
+class DamagedCheckpointError(InputError):
     """A checkpoint file that is cut short or changed."""
 
 
@@ -56,7 +56,7 @@ def read_checkpoint_file(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     """The manifest text and the arrays of a checkpoint file, after its checksum was found right.
 
     Raises:
-        DamagedCheckpoint: the file is cut short or changed.
+        DamagedCheckpointError: the file is cut short or changed.
         InputError: there is no such file.
     """
     manifest, parts, shapes, crc = "", {}, {}, 0
@@ -77,9 +77,9 @@ def read_checkpoint_file(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except Exception as error:
-        raise DamagedCheckpoint(f"{path}: damaged, it cannot be parsed ({error})") from None
+        raise DamagedCheckpointError(f"{path}: damaged, it cannot be parsed ({error})") from None
     if trailer != _TRAILER + crc.to_bytes(10, "big"):
-        raise DamagedCheckpoint(f"{path}: damaged, its checksum is wrong")
+        raise DamagedCheckpointError(f"{path}: damaged, its checksum is wrong")
     return manifest, {name: _joined(parts.pop(name), shape) for name, shape in shapes.items()}
 
 

@@ -62,7 +62,10 @@ class Adam(nn.Cell):
 
 
 class FTRL(nn.Cell):
-    """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), at a learning rate of its own."""
+    """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), at a learning rate of its own.
+
+    Written out, as FusedSparseFtrl does it: on CPU ApplyFtrl adds L1 to negative sums where it should take it off.
+    """
 
     def __init__(self, weights: tuple[Parameter, ...], learning_rate: float, l1: float, l2: float) -> None:
         super().__init__(auto_prefix=False)
@@ -71,11 +74,17 @@ class FTRL(nn.Cell):
         self.linears = self.weights.clone("linear", init="zeros")
         self.slots = (*self.accumulators, *self.linears)
         self.learning_rate, self.l1, self.l2 = learning_rate, l1, l2
-        self.update = ops.ApplyFtrl()
 
     def construct(self, gradients: tuple[Tensor, ...], hyper: tuple[Tensor, ...]) -> Tensor:
         for weight, accumulator, linear, gradient in zip(self.weights, self.accumulators, self.linears, gradients):  # noqa: B905
-            self.update(weight, accumulator, linear, gradient, self.learning_rate, self.l1, self.l2, -0.5)
+            squares = accumulator + gradient * gradient
+            sigma = (ops.sqrt(squares) - ops.sqrt(accumulator)) / self.learning_rate
+            sums = linear + gradient - sigma * weight
+            within_l1 = ops.clamp(sums, -self.l1, self.l1)
+            new = (within_l1 - sums) / (ops.sqrt(squares) / self.learning_rate + 2 * self.l2)
+            ops.assign(accumulator, squares)
+            ops.assign(linear, sums)
+            ops.assign(weight, new)
         return hyper[0]
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from mindspore import Tensor
 
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, find_data, prefetched, read_batches
+from utils.data.reading import Part, prefetched, read_batches
 from utils.device import reading_workers, set_up_device
 from utils.errors import InputError
 from utils.model import Model

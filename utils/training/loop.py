@@ -56,7 +56,7 @@ class Run:
         return next((split for split in ("valid", "test") if split in self.data.splits), None)
 
 
-class Interrupted(Exception):
+class InterruptedTrainingError(Exception):
     """A signal asked the run to end."""
 
 
@@ -79,7 +79,7 @@ class _Signals:
 
     def check(self) -> None:
         if self.received:
-            raise Interrupted
+            raise InterruptedTrainingError
 
 
 def train(run: Run, progress: Progress) -> int:
@@ -88,11 +88,11 @@ def train(run: Run, progress: Progress) -> int:
         print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
     with _Signals() as signals:
         try:
-            while not progress.finished or progress.epoch < run.settings.epochs:
+            while not progress.finished:
                 progress = _next_epoch(progress, run)
                 progress = _train_epoch(run, progress, signals)
                 progress = _end_epoch(run, progress, signals)
-        except Interrupted:
+        except InterruptedTrainingError:
             print(f"ended by signal {signals.received}; go on with --resume", file=sys.stderr)
             return 128 + signals.received
     return 0
@@ -108,7 +108,6 @@ def _next_epoch(progress: Progress, run: Run) -> Progress:
         step=0,
         steps_before=progress.steps_before + run.steps,
         evaluated=False,
-        finished=False,
     )
 
 
@@ -145,7 +144,7 @@ def _train_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
                 losses.flush()
                 if progress.step < run.steps:
                     _save(run, progress)
-                    raise Interrupted
+                    raise InterruptedTrainingError
     finally:
         bar.close()
         losses.flush()
@@ -162,7 +161,7 @@ def _end_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
     settings = run.settings
     if signals.received:
         _save(run, progress)
-        raise Interrupted
+        raise InterruptedTrainingError
     better = False
     if settings.do_eval and run.valid_split:
         auc = _evaluate(run)
@@ -173,14 +172,18 @@ def _end_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
             factor *= settings.plateau_factor
         best = auc if better else progress.best_auc
         progress = dataclasses.replace(progress, best_auc=best, epochs_without_better=waited, rate_factor=factor)
-    stop_early = 0 < settings.patience <= progress.epochs_without_better
-    if stop_early:
+    if stops_early(progress, settings):
         print(f"no better AUC for {settings.patience} epochs: stopped early", file=sys.stderr)
-    finished = stop_early or progress.epoch >= settings.epochs
+    finished = stops_early(progress, settings) or progress.epoch >= settings.epochs
     progress = dataclasses.replace(progress, evaluated=True, finished=finished)
     _save(run, progress, best=better)
     signals.check()
     return progress
+
+
+def stops_early(progress: Progress, settings: TrainSettings) -> bool:
+    """Whether patience has run out."""
+    return 0 < settings.patience <= progress.epochs_without_better
 
 
 def _evaluate(run: Run) -> float:

@@ -7,6 +7,7 @@ import mindspore as ms
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from utils.embedding.tables import EmbeddingTables
+from utils.layers import SumOverRanks
 
 
 class TrainStep(nn.Cell):
@@ -34,6 +35,9 @@ class TrainStep(nn.Cell):
         self.tables = nn.CellList(list(tables), auto_prefix=False)
         self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
         self.loss_scale, self.clip_norm = loss_scale, clip_norm
+        # Every rank holds the replicated tables, which lie first in its memory.
+        self.replicated_rows = tuple(one.placement.replicated_rows() for one in tables)
+        self.sum_over_ranks = SumOverRanks()
         self.cross_entropy = ops.SigmoidCrossEntropyWithLogits()
         weights = [weight for optimizer in optimizers for weight in optimizer.weights]
         self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
@@ -60,31 +64,36 @@ class TrainStep(nn.Cell):
     ) -> Tensor:
         embeddings = lookup(self.tables, ids)
         loss, gradients = self.value_and_grad(embeddings, dense, label, present, keys, count)
-        of_weights, of_tables = self.scaled(gradients[1], 1 / self.loss_scale), ()
+        of_weights = self.scaled(self.summed(gradients[1]), 1 / self.loss_scale)
+        rows, of_tables = (), ()
         for tables, gradient in zip(self.tables, self.scaled(gradients[0], 1 / self.loss_scale)):  # noqa: B905
-            of_tables += (tables.gradient(ids, gradient),)
+            held_rows, applied = tables.gradient(ids, gradient)
+            rows, of_tables = (*rows, held_rows), (*of_tables, applied)
         if self.clip_norm > 0:
-            factor = self.clip_factor(ids, of_weights, of_tables)
+            factor = self.clip_factor(rows, of_weights, of_tables)
             of_weights, of_tables = self.scaled(of_weights, factor), self.scaled(of_tables, factor)
-        self.update(ids, of_weights, of_tables, (learning_rate, beta1_power, beta2_power))
-        return loss / self.loss_scale
-
-    def update(
-        self, ids: Tensor, of_weights: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], hyper: tuple[Tensor, ...]
-    ) -> None:
-        """Let every optimizer update what is its own."""
+        hyper = (learning_rate, beta1_power, beta2_power)
         for i, optimizer in enumerate(self.optimizers):
             optimizer(of_weights[self.ends[i] : self.ends[i + 1]], hyper)
-        for tables, gradient in zip(self.tables, of_tables):  # noqa: B905
-            tables.apply_gradient(ids, gradient, hyper)
+        for i, tables in enumerate(self.tables):
+            tables.optimizer(rows[i], of_tables[i], hyper)
+        return self.sum_over_ranks(loss / self.loss_scale)
 
-    def clip_factor(self, ids: Tensor, of_weights: tuple[Tensor, ...], of_tables: tuple[Tensor, ...]) -> Tensor:
+    def summed(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The network's gradients, of all ranks together."""
+        return tuple([self.sum_over_ranks(gradient) for gradient in gradients])
+
+    def clip_factor(
+        self, rows: tuple[Tensor, ...], of_weights: tuple[Tensor, ...], of_tables: tuple[Tensor, ...]
+    ) -> Tensor:
         """What the gradients are multiplied by, so that their norm is at most `clip_norm`."""
         squares = ops.zeros((), ms.float32)
         for gradient in of_weights:
             squares += gradient.square().sum()
-        for tables, gradient in zip(self.tables, of_tables):  # noqa: B905
-            squares += tables.squared_norm(ids, gradient)
+        for i, tables in enumerate(self.tables):
+            squares += self.sum_over_ranks(
+                tables.optimizer.squared_norm(rows[i], of_tables[i], self.replicated_rows[i])
+            )
         return ops.minimum(self.clip_norm / (ops.sqrt(squares) + 1e-6), 1.0)
 
     def scaled(self, gradients: tuple[Tensor, ...], factor: Tensor | float) -> tuple[Tensor, ...]:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.reading import find_data
 from utils.device import set_up_device
 from utils.errors import InputError
 from utils.model import Features, Model
@@ -21,7 +21,7 @@ from utils.training.checkpoint import (
     start_folder,
 )
 from utils.training.logs import cut_back
-from utils.training.loop import Run, train
+from utils.training.loop import Run, stops_early, train
 from utils.training.schedule import check_schedule
 
 # What may differ when training resumes: where things lie, and how long and how it is watched.
@@ -50,14 +50,19 @@ def main(model: Model) -> int:
     training = Training(model, hyper_parameters, features, settings)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
     run = Run(model, settings, network, folder, data, training, _fixed(settings))
-    print(f"{model.name} on {target}: {data.splits['train'].rows:,} rows, {run.steps} steps an epoch", file=sys.stderr)
     progress = Progress()
     if checkpoint is not None:
         progress = _take_over(checkpoint, training, settings, run)
-        if progress.finished and progress.epoch >= settings.epochs:
+        if progress.finished and (progress.epoch >= settings.epochs or stops_early(progress, settings)):
             print(f"already finished: epoch {progress.epoch}, step {progress.step}", file=sys.stderr)
             return 0
+        progress = dataclasses.replace(progress, finished=False)
     del checkpoint
+    print(
+        f"{model.name} on {target}: {data.splits['train'].rows:,} rows, {run.steps} steps an epoch, "
+        f"{training.parameter_count():,} parameters",
+        file=sys.stderr,
+    )
     return train(run, progress)
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from utils.model import Model
-from wide_deep.src.callback import eval_line, loss_line
 from wide_deep.src.dataset import optimizers, tables
 from wide_deep.src.wide_deep import WideDeep, WideDeepSettings
 
@@ -13,7 +12,5 @@ MODEL = Model(
     settings=WideDeepSettings,
     tables=tables,
     network=WideDeep,
-    loss_line=loss_line,
-    eval_line=eval_line,
     optimizers=optimizers,
 )

@@ -1,0 +1,131 @@
+"""The published benchmark's parameter counts, and which optimizer has which weights of Wide & Deep."""
+
+import importlib
+
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from tests.helpers import REPOSITORY
+from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.model import Features, Model
+from utils.training.build import Training
+from utils.training.dense_optimizers import FTRL, Adagrad, Adam
+from utils.training.schedule import hyper_at
+
+# Frappe's ten fields as published, users first, and an unknown id for each: 5,389 rows.
+FRAPPE = Features(dense=0, table_sizes=tuple(n + 1 for n in (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)))
+# The published counts for Criteo fit 26 fields of 2,086,303 rows in all; here with small tables, and the rest added.
+CRITEO, CRITEO_ROWS = Features(dense=13, table_sizes=(4,) * 26), 2_086_303
+
+
+def build(model: str, preset: str, features: Features, **flags: object) -> Training:
+    found: Model = importlib.import_module(f"{model}.src").MODEL
+    words = [f"--config_path={preset}.yaml", *(f"--{key}={value}" for key, value in flags.items())]
+    settings, hyper_parameters, _ = load_settings(
+        (TrainSettings, found.settings, DeviceSettings), words,
+        known_elsewhere=(EvalSettings, ExportSettings, InferSettings), config_folder=REPOSITORY / model / "config",
+    )  # fmt: skip
+    return Training(found, hyper_parameters, features, settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "preset", "published"),
+    [
+        ("dlrm", "frappe_x1", 417_891),
+        ("deepfm", "frappe_x1", 423_280),
+        ("wide_deep", "frappe_x1", 423_280),
+        ("dcn", "frappe_x1", 418_591),
+        ("dcn", "frappe_x1_v2", 458_391),
+    ],
+)
+def test_frappe_presets_have_the_published_number_of_parameters(model: str, preset: str, published: int) -> None:
+    assert sum(FRAPPE.table_sizes) == 5_389
+    assert build(model, preset, FRAPPE).parameter_count() == published
+
+
+@pytest.mark.parametrize(
+    ("model", "published"),
+    [("dlrm", 21_664_241), ("deepfm", 23_429_477), ("wide_deep", 23_429_477), ("dcn", 21_343_491)],
+)
+def test_criteo_presets_have_the_published_number_of_parameters(model: str, published: int) -> None:
+    training = build(model, "criteo_x1", CRITEO)
+    width = sum(tables.width for tables in training.tables)
+    assert training.parameter_count() + (CRITEO_ROWS - sum(CRITEO.table_sizes)) * width == published
+
+
+SMALL = Features(dense=2, table_sizes=(4, 5, 6), crosses=1)
+
+
+def slots(training: Training) -> dict[str, set[str]]:
+    """The kinds of slots that each weight has."""
+    kinds: dict[str, set[str]] = {}
+    for name in training.arrays():
+        start, _, last = name.rpartition(".")
+        if last in ("moment1", "moment2", "accumulator", "linear"):
+            kinds.setdefault(start, set()).add(last)
+        elif name.split(".")[0] in ("moment1", "moment2", "accumulator", "linear"):
+            kinds.setdefault(name.split(".", 1)[1], set()).add(name.split(".")[0])
+    return kinds
+
+
+@pytest.mark.parametrize(
+    ("preset", "deep_optimizer", "deep_slots"),
+    [("criteo_kaggle", Adam, {"moment1", "moment2"}), ("quickstart", Adagrad, {"accumulator"})],
+)
+def test_ftrl_has_the_wide_part_and_another_optimizer_the_deep_one(
+    preset: str, deep_optimizer: type, deep_slots: set[str]
+) -> None:
+    training = build("wide_deep", preset, SMALL, mlp="4", wide_optimizer="ftrl",
+                     **({"dense_optimizer": "adagrad", "table_optimizer": "adagrad"} if deep_optimizer is Adagrad
+                        else {"dense_optimizer": "adam", "table_optimizer": "lazy_adam"}))  # fmt: skip
+    kinds = slots(training)
+    assert {name for name in kinds if name.startswith("wide")} == {"wide", "wide_dense.weight"}
+    for name, kind in kinds.items():
+        assert kind == ({"accumulator", "linear"} if name.startswith("wide") else deep_slots), name
+    owners = {weight.name: type(optimizer) for optimizer in training.step.optimizers for weight in optimizer.weights}
+    assert owners.pop("wide_dense.weight") is FTRL
+    assert set(owners.values()) == {deep_optimizer}
+
+
+def test_same_gives_all_of_wide_and_deep_one_optimizer() -> None:
+    training = build("wide_deep", "criteo_x1", SMALL)
+    assert [type(optimizer) for optimizer in training.step.optimizers] == [Adam]
+    assert set(map(frozenset, slots(training).values())) == {frozenset({"moment1", "moment2"})}
+
+
+def step_of(training: Training, features: Features, clip: float) -> dict[str, np.ndarray]:
+    """What one step of SGD at rate 1 takes off every weight, by name."""
+    random = np.random.default_rng(3)
+    before = {name: array.copy() for name, array in training.arrays().items()}
+    rows = 16
+    columns = (
+        random.integers(0, 3, (rows, features.fields), dtype=np.int32),
+        random.standard_normal((rows, features.dense)).astype(np.float32),
+        random.integers(0, 2, (rows, 1)).astype(np.float32),
+        np.ones((rows, 1), np.float32),
+        np.zeros((rows, 1), np.int32),
+        np.float32(rows),
+    )
+    training.step(*map(Tensor, columns), *hyper_at(TrainSettings(learning_rate=1.0), 1, 1.0))
+    return {name: before[name] - array for name, array in training.arrays().items()}
+
+
+def test_clipping_bounds_the_norm_of_all_gradients_together() -> None:
+    """SGD at rate 1 shows the gradients: clipped, they are the same ones times one factor."""
+    flags = {"table_optimizer": "sgd", "dense_optimizer": "sgd", "mlp": "4", "learning_rate": 1.0, "embedding_l2": 0}
+    flags |= {"embedding_init": "normal", "embedding_init_std": 0.5}
+    plain = build("dcn", "criteo_kaggle", SMALL, **flags, gradient_clip_norm=0)
+    clipped, loose = (build("dcn", "criteo_kaggle", SMALL, **flags, gradient_clip_norm=c) for c in (0.1, 1e3))
+    for other in (clipped, loose):
+        for parameter, source in zip(other.network.trainable_params(), plain.network.trainable_params(), strict=True):
+            parameter.set_data(Tensor(source.asnumpy()))
+    free, bound, far = (step_of(training, SMALL, 0) for training in (plain, clipped, loose))
+    norm = np.sqrt(sum((array.astype(np.float64) ** 2).sum() for array in free.values()))
+    assert norm > 0.2
+    for name, array in free.items():
+        np.testing.assert_allclose(bound[name], array * (0.1 / norm), rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(far[name], array, rtol=1e-3, atol=1e-6)
+    assert np.sqrt(sum((array.astype(np.float64) ** 2).sum() for array in bound.values())) == pytest.approx(
+        0.1, rel=1e-3
+    )

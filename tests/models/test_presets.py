@@ -1,0 +1,57 @@
+"""Every preset of every model: its keys are known and its network can be built; the Criteo presets train."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.helpers import LOSS_LINE, MODELS, REPOSITORY, run_door
+from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.model import Features, Model
+from utils.training.build import check_build
+from utils.training.schedule import check_schedule
+
+PRESETS = [(model, path.stem) for model in MODELS for path in sorted((REPOSITORY / model / "config").glob("*.yaml"))]
+OF_ALL = ("quickstart", "criteo_kaggle", "criteo_x1", "frappe_x1", "census_income")
+FEW = Features(dense=2, table_sizes=(3, 4))
+
+
+def load(model: Model, preset: str) -> tuple[TrainSettings, object]:
+    return load_settings(
+        (TrainSettings, model.settings), [f"--config_path={preset}.yaml"],
+        known_elsewhere=(EvalSettings, ExportSettings, InferSettings, DeviceSettings),
+        config_folder=model.folder / "config",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_a_preset_can_be_built(name: str, preset: str) -> None:
+    model: Model = importlib.import_module(f"{name}.src").MODEL
+    settings, hyper_parameters = load(model, preset)
+    check_build(settings, "CPU")
+    check_schedule(settings)
+    without_dense = Features(dense=0, table_sizes=(3, 4))
+    for features in (without_dense,) if preset.startswith("frappe") else (without_dense, FEW):
+        model.network(hyper_parameters, features)
+        assert model.tables(hyper_parameters, features)
+
+
+@pytest.mark.parametrize("name", ["dlrm", "deepfm", "wide_deep", "dcn"])
+def test_a_model_has_the_presets_that_all_have(name: str) -> None:
+    assert {preset for model, preset in PRESETS if model == name} >= set(OF_ALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", ["criteo_kaggle", "criteo_x1"])
+def test_a_criteo_preset_trains(model: str, preset: str, tiny_data: Path, tmp_path: Path) -> None:
+    if (model, preset) not in PRESETS:
+        pytest.skip(f"{model} has no {preset}")
+    flags = [f"--config_path={preset}", f"--dataset_path={tiny_data}", "--batch_size=256", "--epochs=2"]
+    done = run_door(model, "train", *flags, "--device_target=CPU", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = [LOSS_LINE.match(line) for line in (tmp_path / "loss.log").read_text().splitlines()]
+    losses = np.array([float(match[4]) for match in found])
+    assert len(losses) == 2 * 14
+    assert np.isfinite(losses).all()
+    assert losses[-14:].mean() < losses[:14].mean()

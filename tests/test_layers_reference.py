@@ -1,0 +1,230 @@
+"""Batch norm, dropout and the interaction layers against NumPy, written from the papers' equations."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from mindspore import Parameter, Tensor, nn, ops
+
+from utils.layers import BatchNorm, Dropout, MatrixCross, MixCross, VectorCross, fm_second_order
+
+ABSENT = 3
+"""Rows at the end of a batch that only fill it up."""
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def set_weights(cell: nn.Cell, *, scale: float = 0.5) -> list[np.ndarray]:
+    """Draw new values for all weights of a cell; returns them in float64, in the cell's order."""
+    values = []
+    for i, parameter in enumerate(cell.trainable_params()):
+        value = normal(*parameter.shape, seed=100 + i) * np.float32(scale)
+        parameter.set_data(Tensor(value))
+        values.append(value.astype(np.float64))
+    return values
+
+
+class Weighted(nn.Cell):
+    """The sum of a layer's outputs, each times a number: what gradients are taken of."""
+
+    def __init__(self, layer: nn.Cell, factors: np.ndarray) -> None:
+        super().__init__()
+        self.layer, self.factors = layer, Tensor(factors)
+
+    def construct(self, x: Tensor, *more: tuple[Tensor, ...]) -> Tensor:
+        return (self.layer(x, *more) * self.factors).sum()
+
+
+def check_gradient(found: np.ndarray, function: Callable[[np.ndarray], float], x: np.ndarray) -> None:
+    """Compare with central differences in float64."""
+    exact, step = x.astype(np.float64), 1e-6
+    slopes = np.empty(x.shape)
+    for place in np.ndindex(x.shape):
+        up, down = exact.copy(), exact.copy()
+        up[place] += step
+        down[place] -= step
+        slopes[place] = (function(up) - function(down)) / (2 * step)
+    np.testing.assert_allclose(found, slopes, rtol=1e-3, atol=2e-5)
+
+
+def presence(rows: int) -> tuple[np.ndarray, tuple[Tensor, Tensor]]:
+    present = np.ones((rows, 1), np.float32)
+    present[-ABSENT:] = 0
+    return present, (Tensor(present), Tensor(np.zeros((rows, 1), np.int32)))
+
+
+def batch_norm(x: np.ndarray, present: np.ndarray, gamma: np.ndarray, beta: np.ndarray) -> np.ndarray:
+    real = x[present[:, 0] > 0]
+    return gamma * (x - real.mean(0)) / np.sqrt(real.var(0) + 1e-5) + beta
+
+
+def test_batch_norm_takes_the_moments_of_the_rows_that_are_present() -> None:
+    x, (present, rows) = normal(9, 4) * 3 + 2, presence(9)
+    x[-ABSENT:] = 1e3
+    layer = BatchNorm(4).set_train(True)
+    gamma, beta = set_weights(layer)
+    real = x[:-ABSENT].astype(np.float64)
+    found = layer(Tensor(x), rows).asnumpy()[:-ABSENT]
+    np.testing.assert_allclose(found, batch_norm(x, present, gamma, beta)[:-ABSENT], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layer.moving_mean.asnumpy()[0], 0.1 * real.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance.asnumpy()[0], 0.9 + 0.1 * real.var(0, ddof=1), rtol=1e-5)
+
+
+def test_the_gradient_of_batch_norm_equals_finite_differences() -> None:
+    x, factors, (present, rows) = normal(7, 3), normal(7, 3, seed=1), presence(7)
+    factors[-ABSENT:] = 0  # as the loss of a row that is not present
+    layer = BatchNorm(3).set_train(True)
+    gamma, beta = set_weights(layer)
+
+    def loss(x: np.ndarray) -> float:
+        return float((batch_norm(x, present, gamma, beta) * factors).sum())
+
+    found = ops.grad(Weighted(layer, factors))(Tensor(x), rows).asnumpy()
+    check_gradient(found, loss, x)
+    assert (found[-ABSENT:] == 0).all()
+
+
+def test_batch_norm_evaluates_with_the_moving_moments() -> None:
+    layer = BatchNorm(4).set_train(False)
+    gamma, beta = set_weights(layer)
+    mean, variance = normal(1, 4, seed=5), normal(1, 4, seed=6) ** 2
+    layer.moving_mean.set_data(Tensor(mean))
+    layer.moving_variance.set_data(Tensor(variance))
+    x, (_, rows) = normal(6, 4), presence(6)
+    expected = gamma * (x - mean) / np.sqrt(variance + 1e-5) + beta
+    np.testing.assert_allclose(layer(Tensor(x), rows).asnumpy(), expected, rtol=1e-4, atol=1e-5)
+    assert np.array_equal(layer.moving_mean.asnumpy(), mean)
+
+
+UNITS, MANY = 64, 2000
+
+
+def dropped(rate: float, seed: int, *, layer: int = 0) -> np.ndarray:
+    """What dropout leaves of ones, with the keys that `seed` draws."""
+    keys = np.random.default_rng(seed).integers(-(2**31), 2**31, (MANY, 1)).astype(np.int32)
+    rows = Tensor(np.ones((MANY, 1), np.float32)), Tensor(keys)
+    return Dropout(UNITS, rate, layer).set_train(True)(Tensor(np.ones((MANY, UNITS), np.float32)), rows).asnumpy()
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_dropout_drops_its_share_and_scales_the_rest(rate: float) -> None:
+    found = dropped(rate, 1)
+    assert set(np.unique(found)) == {np.float32(0), np.float32(1 / (1 - rate))}
+    share = (found == 0).mean(0)
+    assert (found == 0).mean() == pytest.approx(rate, abs=0.01)
+    # Every unit by itself, within five standard deviations; and no two units are dropped together.
+    assert np.abs(share - rate).max() < 5 * np.sqrt(rate * (1 - rate) / MANY)
+    correlation = np.corrcoef((found == 0).T) - np.eye(UNITS)
+    assert np.abs(correlation).max() < 0.15
+
+
+def test_a_mask_is_a_function_of_the_keys_and_the_layer() -> None:
+    assert np.array_equal(dropped(0.5, 1), dropped(0.5, 1))
+    for other in (dropped(0.5, 2), dropped(0.5, 1, layer=1)):
+        assert ((dropped(0.5, 1) == 0) == (other == 0)).mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_dropout_changes_nothing_in_evaluation_and_passes_no_gradient_where_it_drops() -> None:
+    layer, x = Dropout(8, 0.5, 0), normal(5, 8)
+    rows = Tensor(np.ones((5, 1), np.float32)), Tensor(np.arange(5, dtype=np.int32)[:, None] * 7919)
+    assert np.array_equal(layer.set_train(False)(Tensor(x), rows).asnumpy(), x)
+    ones = np.ones((5, 8), np.float32)
+    kept = layer.set_train(True)(Tensor(ones), rows).asnumpy()
+    assert np.array_equal(ops.grad(Weighted(layer, ones))(Tensor(x), rows).asnumpy(), kept)
+
+
+def test_fm_is_the_sum_of_all_pairs_dot_products() -> None:
+    vectors = normal(4, 6, 3)
+    exact = vectors.astype(np.float64)
+    expected = sum((exact[:, i] * exact[:, j]).sum(1) for i in range(6) for j in range(i))
+    np.testing.assert_allclose(fm_second_order(Tensor(vectors)).asnumpy()[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def vector_cross(x0: np.ndarray, weights: list[np.ndarray], layers: int) -> np.ndarray:
+    """DCN, equation 3: x' = x0 xT w + b + x, row by row."""
+    biases, ws = weights[:layers], weights[layers:]
+    rows = []
+    for first in x0:
+        x = first
+        for w, b in zip(ws, biases, strict=True):
+            x = np.outer(first, x) @ w[:, 0] + b + x
+        rows.append(x)
+    return np.array(rows)
+
+
+def matrix_cross(x0: np.ndarray, weights: list[np.ndarray], layers: int) -> np.ndarray:
+    """DCN-V2, equation 1: x' = x0 * (W x + b) + x, row by row."""
+    rows = []
+    for first in x0:
+        x = first
+        for w, b in zip(weights[::2], weights[1::2], strict=True):
+            x = first * (w.T @ x + b) + x
+        rows.append(x)
+    return np.array(rows)
+
+
+RANK, EXPERTS = 2, 3
+
+
+def mix_cross(x0: np.ndarray, weights: list[np.ndarray], layers: int) -> np.ndarray:
+    """DCN-V2, equations 4 and 5 with tanh: x' = sum of G_e(x) E_e(x) + x, row by row, expert by expert."""
+    across, up, biases, down, gates = (weights[i * layers : (i + 1) * layers] for i in range(5))
+    rows = []
+    for first in x0:
+        x = first
+        for layer in range(layers):
+            scores = np.exp(gates[layer].T @ x)
+            total = x
+            for expert in range(EXPERTS):
+                v = down[layer][:, expert * RANK : (expert + 1) * RANK]
+                low = np.tanh(across[layer][expert].T @ np.tanh(v.T @ x))
+                total = total + scores[expert] / scores.sum() * first * (up[layer][expert].T @ low + biases[layer])
+            x = total
+        rows.append(x)
+    return np.array(rows)
+
+
+def ordered(layer: nn.Cell) -> list[np.ndarray]:
+    """New weights of a cross network: those by name (biases, across, up) first, cells' weights after them."""
+    set_weights(layer)
+    cells = [p for p in layer.trainable_params() if "." in p.name]
+    own = [p for p in layer.trainable_params() if "." not in p.name]
+    kinds = ("across", "up", "bias")
+    own.sort(key=lambda p: next(i for i, kind in enumerate(kinds) if kind in p.name))
+    return [p.asnumpy().astype(np.float64) for p in (*own, *cells)]
+
+
+CROSSES = {
+    "vector": (lambda width, layers: VectorCross(width, layers), vector_cross),
+    "matrix": (lambda width, layers: MatrixCross(width, layers), matrix_cross),
+    "mix": (lambda width, layers: MixCross(width, layers, RANK, EXPERTS), mix_cross),
+}
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize("kind", CROSSES)
+def test_cross_layers_equal_numpy(kind: str, layers: int) -> None:
+    make, reference = CROSSES[kind]
+    layer, x = make(4, layers), normal(5, 4)
+    expected = reference(x.astype(np.float64), ordered(layer), layers)
+    np.testing.assert_allclose(layer(Tensor(x)).asnumpy(), expected, rtol=2e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", CROSSES)
+def test_the_gradient_of_cross_layers_equals_finite_differences(kind: str) -> None:
+    make, reference = CROSSES[kind]
+    layer, x, factors = make(4, 2), normal(3, 4), normal(3, 4, seed=1)
+    weights = ordered(layer)
+    found = ops.grad(Weighted(layer, factors))(Tensor(x)).asnumpy()
+    check_gradient(found, lambda x: float((reference(x, weights, 2) * factors).sum()), x)
+
+
+def test_every_weight_of_a_cross_network_is_trained() -> None:
+    for make, _ in CROSSES.values():
+        layer = make(4, 2)
+        ordered(layer)
+        gradients = ops.grad(Weighted(layer, normal(5, 4)), None, layer.trainable_params())(Tensor(normal(5, 4)))
+        assert all(np.abs(gradient.asnumpy()).max() > 0 for gradient in gradients)
+        assert all(isinstance(parameter, Parameter) for parameter in layer.trainable_params())

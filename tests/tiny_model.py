@@ -1,0 +1,41 @@
+"""A model of a few weights, small enough to be worked out in NumPy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindspore import Tensor, nn, ops
+
+from utils.layers import MLP
+from utils.model import Features, Model, Table
+
+WIDTH, HIDDEN = 2, 4
+
+
+@dataclass(frozen=True)
+class TinySettings:
+    width: int = WIDTH
+
+
+class TinyNetwork(nn.Cell):
+    """An MLP over the embeddings and the dense values."""
+
+    def __init__(self, settings: TinySettings, features: Features) -> None:
+        super().__init__()
+        self.inputs, self.has_dense = features.fields * settings.width, features.dense > 0
+        self.mlp = MLP((self.inputs + features.dense, HIDDEN, 1))
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, embeddings: tuple[Tensor], dense: Tensor, rows: tuple[Tensor, Tensor]) -> Tensor:
+        flat = embeddings[0].reshape(-1, self.inputs)
+        return self.mlp(self.concat((flat, dense)) if self.has_dense else flat, rows)
+
+
+TINY = Model(
+    name="tiny",
+    folder=Path(),
+    settings=TinySettings,
+    tables=lambda settings, features: (Table("embedding", settings.width),),
+    network=TinyNetwork,
+    loss_line=lambda time, epoch, step, loss: f"{time} epoch: {epoch}, step: {step}, loss is {loss}",
+    eval_line=lambda time, metrics, seconds: f"{time} {metrics}",
+)
