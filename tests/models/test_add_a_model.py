@@ -30,7 +30,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "fm" / "src" / "__init__.py").write_text(NETWORK)
     (place / "fm" / "config" / "quickstart.yaml").write_text(PRESET)
     (place / "dlrm").symlink_to(REPOSITORY / "dlrm")
-    subprocess.run(["sh", "-c", COPY_DOORS], cwd=place, check=True)
+    subprocess.run(["sh", "-c", COPY_DOORS], cwd=place, check=True, timeout=20)
     (place / "dlrm").unlink()
     return place
 

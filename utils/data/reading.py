@@ -53,19 +53,26 @@ class Part:
     batch_size: int
     rank: int = 0
     ranks: int = 1
-    first_step: int = 0
+    first_row: int = 0
+    """Position in the epoch's order of the first row that is read."""
+
+    @property
+    def global_batch(self) -> int:
+        """Rows a step, on all ranks together."""
+        return self.batch_size * self.ranks
 
 
-def row_keys(seed: int, global_step: int, part: Part) -> np.ndarray:
-    """A random number for each place of this rank's part of the global batch: (B, 1) int32."""
+def row_keys(seed: int, global_step: int, part: Part, global_rows: int) -> np.ndarray:
+    """A random number for each place in the global batch that this rank's rows have: (B, 1) int32."""
     generator = np.random.default_rng((seed, global_step))
-    keys = generator.integers(-(2**31), 2**31, (part.batch_size * part.ranks, 1), dtype=np.int32)
-    return keys[part.rank * part.batch_size : (part.rank + 1) * part.batch_size]
+    keys = generator.integers(-(2**31), 2**31, (part.global_batch + part.batch_size, 1), dtype=np.int32)
+    first = global_rows * part.rank // part.ranks
+    return keys[first : first + part.batch_size]
 
 
 def steps_of(rows: int, part: Part) -> int:
-    """Steps of an epoch, the last of which may be partial."""
-    return -(-rows // (part.batch_size * part.ranks))
+    """Steps of an epoch from the part's first row on, the last of which may be partial."""
+    return -(-(rows - part.first_row) // part.global_batch)
 
 
 def epoch_order(rows: int, pack_rows: int, seed: tuple[int, int] | None) -> Order:
@@ -89,10 +96,10 @@ def read_batches(
     seed: tuple[int, int] | None = None,
     workers: int = 1,
 ) -> Iterator[Batch]:
-    """This rank's batches of one epoch, from `part.first_step` on; in stored order without a seed."""
+    """This rank's batches of one epoch, from `part.first_row` on; in stored order without a seed."""
     rows = data.splits[split].rows
     order = epoch_order(rows, data.pack_rows, seed)
-    steps = np.arange(part.first_step, steps_of(rows, part))
+    steps = np.arange(steps_of(rows, part))
     first, last = _bounds(rows, part, steps)
     # A part may be empty; the row it is filled up with is read all the same.
     filler = np.minimum(first, rows - 1)
@@ -105,7 +112,7 @@ def read_batches(
             held.append(next(stream))
         while held[0][0] + len(held[0][1][0]) <= fill:
             held.pop(0)
-        global_rows = min(part.batch_size * part.ranks, rows - int(step) * part.batch_size * part.ranks)
+        global_rows = min(part.global_batch, rows - part.first_row - int(step) * part.global_batch)
         yield _assemble(held, int(fill), int(end), int(high - low), part.batch_size, global_rows)
 
 
@@ -154,8 +161,8 @@ def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:
 
 def _bounds(rows: int, part: Part, steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First and last (exclusive) position of this rank's rows at each step; parts differ by at most a row."""
-    start = steps * part.batch_size * part.ranks
-    present = np.minimum(part.batch_size * part.ranks, rows - start)
+    start = part.first_row + steps * part.global_batch
+    present = np.minimum(part.global_batch, rows - start)
     return start + present * part.rank // part.ranks, start + present * (part.rank + 1) // part.ranks
 
 

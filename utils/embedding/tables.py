@@ -1,7 +1,5 @@
 """The embedding tables of one width: a rank's part of them as one parameter, with look-up and update."""
 
-from collections.abc import Callable
-
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
@@ -115,10 +113,11 @@ def new_tables(
     )
 
 
-def lookup_tables(name: str, table_sizes: tuple[int, ...], width: int, fill: Callable) -> EmbeddingTables:
-    """Whole tables that are only looked up; `fill` writes their (rows, D) weights."""
+def lookup_tables(name: str, table_sizes: tuple[int, ...], width: int) -> EmbeddingTables:
+    """Whole tables that are only looked up, their weights yet to be written."""
     placement = place(table_sizes, 1)
-    return EmbeddingTables(table_parameter(name, (check_rows(placement.rows(0)), width), fill), placement)
+    weight = table_parameter(name, (check_rows(placement.rows(0)), width), lambda array: None)
+    return EmbeddingTables(weight, placement)
 
 
 def check_rows(rows: int) -> int:

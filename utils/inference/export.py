@@ -18,7 +18,7 @@ from utils.errors import InputError
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
 from utils.model import Model
 from utils.training.build import scorer_of
-from utils.training.checkpoint import CheckpointManifest, load_checkpoint
+from utils.training.checkpoint import CheckpointManifest, folder_of, load_checkpoint
 from utils.training.step import ScoreStep
 
 TOLERANCES = {".mindir": 1e-6, ".onnx": 1e-5}
@@ -47,7 +47,7 @@ def main(model: Model) -> None:
     manifest = checkpoint.manifest
     del checkpoint
     written, difference = export(scorer, manifest, target)
-    copy_serving_files(_folder_of(settings.checkpoint_path), serving_folder(written))
+    copy_serving_files(folder_of(Path(settings.checkpoint_path)), serving_folder(written))
     batches = ", ".join(map(str, CHECKED_BATCHES))
     print(f"{written}: largest difference to the evaluation network {difference:.1e} (batches of {batches})")
     print(f"{serving_folder(written)}: vocabulary, schema and manifest; keep it beside the model")
@@ -125,8 +125,3 @@ def _publish(folder: Path, target: Path, written: Path) -> Path:
             shutil.rmtree(place)
         path.replace(place)
     return target / written.name
-
-
-def _folder_of(checkpoint_path: str) -> Path:
-    path = Path(checkpoint_path)
-    return path if path.is_dir() else path.parent

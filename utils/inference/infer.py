@@ -19,7 +19,7 @@ from utils.errors import InputError
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
 from utils.model import Model
 from utils.training.build import scorer_of
-from utils.training.checkpoint import load_checkpoint
+from utils.training.checkpoint import folder_of, load_checkpoint
 
 _BLOCK_BYTES = 1 << 22
 
@@ -53,7 +53,7 @@ def _open(model: Model, settings: InferSettings, device: DeviceSettings) -> tupl
         return predictor_of_file(exported), serving_folder(exported)
     path = Path(settings.checkpoint_path)
     scorer = scorer_of(model, load_checkpoint(path, model.name)).set_train(False)
-    return predictor_of_scorer(scorer), path if path.is_dir() else path.parent
+    return predictor_of_scorer(scorer), folder_of(path)
 
 
 def _inputs(settings: InferSettings, serving: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,7 +1,6 @@
 """Put a model together: tables, network and steps, from settings or from a checkpoint."""
 
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import mindspore as ms
@@ -10,6 +9,7 @@ from mindspore import Parameter, Tensor, nn
 
 from utils.config import TrainSettings, from_dict
 from utils.device import this_rank
+from utils.embedding.placement import Placement
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
 from utils.embedding.tables import lookup_tables, new_tables
 from utils.errors import InputError
@@ -85,8 +85,22 @@ class Training:
 
     def load(self, checkpoint: Checkpoint, *, with_slots: bool) -> None:
         """Take over a checkpoint's weights, and its optimizer slots if asked."""
-        weights = [*self.network.get_parameters(), *(tables.weight for tables in self.tables)]
-        load_parameters(self._saved.values() if with_slots else weights, checkpoint)
+        of_tables = {
+            parameter.name: parameter.asnumpy()
+            for tables in self.tables
+            for parameter in (tables.saved_parameters() if with_slots else (tables.weight,))
+        }
+        others = [p for p in self._saved.values() if p.name not in of_tables and p.name not in self._table_names()]
+        network = {parameter.name for parameter in self.network.get_parameters()}
+        load_parameters([p for p in others if with_slots or p.name in network], checkpoint)
+        checkpoint.fill(of_tables, self.placements(), this_rank()[0])
+
+    def placements(self) -> dict[str, Placement]:
+        """Where the rows of each table are, by its name."""
+        return {tables.weight.name: tables.placement for tables in self.tables}
+
+    def _table_names(self) -> set[str]:
+        return {parameter.name for tables in self.tables for parameter in tables.saved_parameters()}
 
 
 def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
@@ -96,12 +110,15 @@ def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
     features = Features(manifest.dense_columns, manifest.table_sizes, manifest.crosses)
     network = model.network(hyper_parameters, features)
     load_parameters(network.get_parameters(), checkpoint)
-    tables = []
-    for table in model.tables(hyper_parameters, features):
-        array = checkpoint.arrays.pop(table.name)
-        fill = partial(_copy, array)
-        tables.append(lookup_tables(table.name, features.table_sizes[: table.fields], table.width, fill))
-    return ScoreStep(network.set_train(False), tuple(tables))
+    tables = tuple(
+        lookup_tables(table.name, features.table_sizes[: table.fields], table.width)
+        for table in model.tables(hyper_parameters, features)
+    )
+    weights = {one.weight.name: one.weight.asnumpy() for one in tables}
+    checkpoint.fill(weights, {one.weight.name: one.placement for one in tables}, 0)
+    for name in weights:
+        del checkpoint.arrays[name]
+    return ScoreStep(network.set_train(False), tables)
 
 
 def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> None:
@@ -123,10 +140,6 @@ def _dense_optimizers(network: nn.Cell, own: dict[str, str], settings: TrainSett
     for weight in network.trainable_params():
         weights.setdefault(_chosen(own, weight.name, settings.dense_optimizer), []).append(weight)
     return tuple(dense_optimizer(name, tuple(group), settings) for name, group in weights.items())
-
-
-def _copy(source: np.ndarray, target: np.ndarray) -> None:
-    target[:] = source
 
 
 def _chosen(own: dict[str, str], name: str, default: str) -> str:

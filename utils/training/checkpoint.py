@@ -18,8 +18,11 @@ from typing import Any
 import numpy as np
 
 from utils.data.manifest import DataManifest, copy_serving_files
+from utils.device import this_rank
+from utils.embedding.placement import Piece, Placement
 from utils.errors import InputError
 from utils.training.checkpoint_file import DamagedCheckpointError, read_checkpoint_file, write_checkpoint_file
+from utils.training.ranks import barrier
 
 FORMAT_VERSION = 1
 BEST = "best.ckpt"
@@ -32,6 +35,8 @@ class Progress:
 
     epoch: int = 1
     step: int = 0
+    rows: int = 0
+    """Rows of this epoch that are used up."""
     steps_before: int = 0
     """Steps of all epochs before this one."""
     evaluated: bool = False
@@ -53,17 +58,40 @@ class CheckpointManifest:
     crosses: int
     vocabulary_sha256: str
     training: dict[str, Any]
+    placements: dict[str, Placement]
+    """Of every table, by its name: where its rows are."""
     progress: Progress
     format_version: int = FORMAT_VERSION
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint in memory: its manifest and its float32 arrays by parameter name."""
+    """A checkpoint: its manifest and its first file's float32 arrays by parameter name."""
 
     path: Path
     manifest: CheckpointManifest
     arrays: dict[str, np.ndarray]
+
+    def fill(self, targets: dict[str, np.ndarray], placements: dict[str, Placement], rank: int) -> None:
+        """Write a rank's rows of tables and their slots, from whichever ranks' files hold them.
+
+        Args:
+            targets: (rows, D) arrays by parameter name; a slot is called `<table>.<slot>`.
+            placements: how each table is to lie, by its name.
+            rank: whose pieces the targets are.
+        """
+        ranks = next(iter(self.manifest.placements.values())).ranks
+        for source_rank in range(ranks):
+            arrays = self.arrays if source_rank == 0 else read_checkpoint_file(self.path / _rank_file(source_rank))[1]
+            for name, target in targets.items():
+                table = name.partition(".")[0]
+                source = arrays.get(name)
+                if source is None or source.shape[1:] != target.shape[1:]:
+                    raise InputError(
+                        f"{self.path}: holds no {name} of this width; use the settings it was trained with"
+                    )
+                pieces = self.manifest.placements[table].pieces[source_rank]
+                _copy_rows(source, pieces, target, placements[table].pieces[rank])
 
 
 def start_folder(folder: Path, data_folder: Path) -> None:
@@ -86,12 +114,23 @@ def save_checkpoint(
     """Write a checkpoint, point `<model>.ckpt` (and `best.ckpt`) at it and drop the oldest beyond `keep`."""
     progress = manifest.progress
     path = folder / f"{manifest.model}-{progress.epoch}_{progress.step}.ckpt"
-    write_checkpoint_file(path, json.dumps(dataclasses.asdict(manifest)), arrays)
-    if best:
-        _link(path, folder / BEST)
-    _link(path, folder / f"{manifest.model}.ckpt")
-    for old in numbered_checkpoints(folder, manifest.model)[: -max(keep, 1)]:
-        old.unlink()
+    text = json.dumps(dataclasses.asdict(manifest))
+    rank, ranks = this_rank()
+    if ranks > 1:
+        _write_rank(path, text, arrays, rank)
+    else:
+        write_checkpoint_file(path, text, arrays)
+    if rank == 0:
+        if best:
+            _link(path, folder / BEST)
+        _link(path, folder / f"{manifest.model}.ckpt")
+        linked = (folder / BEST).resolve()  # a folder cannot be linked twice: what is the best has to stay
+        for old in numbered_checkpoints(folder, manifest.model)[: -max(keep, 1)]:
+            if old.is_file():
+                old.unlink()
+            elif old.resolve() != linked:
+                shutil.rmtree(old)
+    barrier()
     return path
 
 
@@ -119,13 +158,13 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
         DamagedCheckpointError: cut short or changed; the message offers the newest whole checkpoint before it.
         InputError: no such file, or a checkpoint of another model.
     """
-    if path.is_dir():
+    if path.is_dir() and not (path / _rank_file(0)).exists():
         linked = path / f"{model}.ckpt"
         if not linked.exists():
             raise InputError(f"{path}: holds no {model}.ckpt; give the file or folder that train.py wrote")
         path = linked
     try:
-        text, arrays = read_checkpoint_file(path)
+        text, arrays = read_checkpoint_file(path / _rank_file(0) if (path / _rank_file(0)).exists() else path)
     except DamagedCheckpointError as error:
         raise DamagedCheckpointError(f"{error}{_offer(path, model)}") from None
     manifest = _parse_manifest(path, text)
@@ -134,9 +173,14 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
     return Checkpoint(path, manifest, arrays)
 
 
+def folder_of(path: Path) -> Path:
+    """The folder of checkpoints that a `--checkpoint_path` means: itself, or the one that the checkpoint lies in."""
+    return path if path.is_dir() and not (path / _rank_file(0)).exists() else path.parent
+
+
 def data_folder_of(path: Path) -> Path:
     """The data that the checkpoint at `path` was trained on, as it remembers."""
-    folder = path if path.is_dir() else path.parent
+    folder = folder_of(path)
     try:
         return Path(json.loads((folder / _TRAINED_ON).read_text())["dataset_path"])
     except (OSError, ValueError, KeyError):
@@ -168,9 +212,51 @@ def _parse_manifest(path: Path, text: str) -> CheckpointManifest:
         values = json.loads(text)
         values["progress"] = Progress(**values["progress"])
         values["table_sizes"] = tuple(values["table_sizes"])
+        values["placements"] = {name: _placement(fields) for name, fields in values["placements"].items()}
         return CheckpointManifest(**values)
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: not a checkpoint of this zoo; give one that train.py wrote") from None
+
+
+def _placement(values: dict[str, Any]) -> Placement:
+    return Placement(
+        tuple(values["table_sizes"]),
+        values["ranks"],
+        tuple(values["replicated"]),
+        tuple(map(tuple, values["whole"])),
+        tuple(values["cut"]),
+    )
+
+
+def _rank_file(rank: int) -> str:
+    return f"rank_{rank}.ckpt"
+
+
+def _write_rank(path: Path, text: str, arrays: dict[str, np.ndarray], rank: int) -> None:
+    """Write this rank's file; the folder gets its name when every rank's is whole."""
+    partial = path.with_name(path.name + ".partial")
+    if rank == 0:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+    barrier()
+    write_checkpoint_file(partial / _rank_file(rank), text, arrays)
+    barrier()
+    if rank == 0:
+        shutil.rmtree(path, ignore_errors=True)
+        partial.rename(path)
+
+
+def _copy_rows(source: np.ndarray, held: tuple[Piece, ...], target: np.ndarray, wanted: tuple[Piece, ...]) -> None:
+    """Copy the rows that both hold; `held` and `wanted` say which rows lie where in the two arrays."""
+    by_field: dict[int, list[Piece]] = {}
+    for piece in held:
+        by_field.setdefault(piece.field, []).append(piece)
+    for want in wanted:
+        for have in by_field.get(want.field, []):
+            low, high = max(want.start, have.start), min(want.stop, have.stop)
+            if low < high:
+                rows = source[have.offset + low - have.start : have.offset + high - have.start]
+                target[want.offset + low - want.start : want.offset + high - want.start] = rows
 
 
 def _offer(damaged: Path, model: str) -> str:
@@ -192,7 +278,10 @@ def _link(path: Path, name: Path) -> None:
     partial = name.with_name(name.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
-        os.link(path, partial)
+        if path.is_dir():
+            partial.symlink_to(path.name)
+        else:
+            os.link(path, partial)
     except OSError:
         shutil.copyfile(path, partial)
     partial.replace(name)

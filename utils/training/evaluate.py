@@ -12,13 +12,14 @@ from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSett
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
 from utils.data.reading import Part, prefetched, read_batches
-from utils.device import reading_workers, set_up_device
+from utils.device import reading_workers, set_up_device, this_rank
 from utils.errors import InputError
 from utils.model import Model
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, now
 from utils.training.metrics import BinaryMetrics
+from utils.training.ranks import gather
 from utils.training.step import ScoreStep
 
 
@@ -61,12 +62,14 @@ def choose_split(data: DataManifest, folder: Path, named: str | None, preferred:
 def evaluate(
     scorer: ScoreStep, folder: Path, data: DataManifest, split: str, batch_size: int, workers: int
 ) -> dict[str, float]:
-    """AUC, logloss and accuracy over every row of a split."""
+    """AUC, logloss and accuracy over every row of a split; the same figures on every rank."""
     metrics = BinaryMetrics()
-    for batch in prefetched(read_batches(folder, data, split, Part(batch_size), workers=workers)):
-        present = batch.present[:, 0] > 0
-        scores = score(scorer, batch.ids, batch.dense)[present]
-        metrics.update(scores, batch.label[present, 0])
+    part = Part(batch_size, *this_rank())
+    for batch in prefetched(read_batches(folder, data, split, part, workers=workers)):
+        scores = score(scorer, batch.ids, batch.dense)
+        rows = gather(np.stack([scores, batch.label[:, 0], batch.present[:, 0]], axis=1))
+        rows = rows[rows[:, 2] > 0]
+        metrics.update(rows[:, 0], rows[:, 1])
     return metrics.result()
 
 

@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from utils.config import TrainSettings
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, prefetched, read_batches, row_keys, steps_of
-from utils.device import reading_workers
+from utils.data.reading import Batch, Part, prefetched, read_batches, row_keys, steps_of
+from utils.device import reading_workers, this_rank
 from utils.model import Model
 from utils.training.build import Training
 from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpoint
@@ -43,12 +43,26 @@ class Run:
     @property
     def part(self) -> Part:
         """This rank's part of every batch."""
-        return Part(self.settings.batch_size)
+        return Part(self.settings.batch_size, *this_rank())
 
     @property
-    def steps(self) -> int:
-        """Steps of an epoch."""
-        return steps_of(self.data.splits["train"].rows, self.part)
+    def rows(self) -> int:
+        """Rows of an epoch."""
+        return self.data.splits["train"].rows
+
+    @property
+    def is_first_rank(self) -> bool:
+        """Whether this is the rank that talks and writes logs."""
+        return self.part.rank == 0
+
+    def say(self, line: str) -> None:
+        """Print a line, on the first rank."""
+        if self.is_first_rank:
+            print(line, flush=True)
+
+    def log_file(self, name: str) -> Path:
+        """Where a log file is: over several ranks in log0/, beside the first rank's output."""
+        return Path(name) if self.part.ranks == 1 else Path("log0") / name
 
     @property
     def valid_split(self) -> str | None:
@@ -84,12 +98,12 @@ class _Signals:
 
 def train(run: Run, progress: Progress) -> int:
     """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
-    if run.settings.do_eval and run.valid_split is None:
+    if run.settings.do_eval and run.valid_split is None and run.is_first_rank:
         print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
     with _Signals() as signals:
         try:
             while not progress.finished:
-                progress = _next_epoch(progress, run)
+                progress = _next_epoch(progress)
                 progress = _train_epoch(run, progress, signals)
                 progress = _end_epoch(run, progress, signals)
         except InterruptedTrainingError:
@@ -98,7 +112,7 @@ def train(run: Run, progress: Progress) -> int:
     return 0
 
 
-def _next_epoch(progress: Progress, run: Run) -> Progress:
+def _next_epoch(progress: Progress) -> Progress:
     """After a whole epoch, the start of the next; otherwise where training stands."""
     if not progress.evaluated:
         return progress
@@ -106,54 +120,53 @@ def _next_epoch(progress: Progress, run: Run) -> Progress:
         progress,
         epoch=progress.epoch + 1,
         step=0,
-        steps_before=progress.steps_before + run.steps,
+        rows=0,
+        steps_before=progress.steps_before + progress.step,
         evaluated=False,
     )
 
 
 def _train_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
     settings, losses = run.settings, _LossLog(run)
-    part = dataclasses.replace(run.part, first_step=progress.step)
-    workers = reading_workers(settings.num_parallel_workers)
+    part = dataclasses.replace(run.part, first_row=progress.rows)
     batches = read_batches(
-        run.data_folder, run.data, "train", part, seed=(settings.seed, progress.epoch), workers=workers
-    )
+        run.data_folder, run.data, "train", part,
+        seed=(settings.seed, progress.epoch), workers=reading_workers(settings.num_parallel_workers),
+    )  # fmt: skip
     run.training.step.set_train(True)
     bar = tqdm(
-        prefetched(batches), total=run.steps, initial=progress.step, desc=f"epoch {progress.epoch}", unit="step",
-        mininterval=1.0, dynamic_ncols=True,
+        prefetched(batches), total=progress.step + steps_of(run.rows, part), initial=progress.step, unit="step",
+        desc=f"epoch {progress.epoch}", mininterval=1.0, dynamic_ncols=True, disable=not run.is_first_rank,
     )  # fmt: skip
-    started, first = time.time(), progress.step
+    started, first_row = time.time(), progress.rows
     try:
         for batch in bar:
-            progress = dataclasses.replace(progress, step=progress.step + 1)
-            global_step = _global_step(progress)
-            keys = row_keys(settings.seed, global_step, run.part)
-            hyper = hyper_at(settings, global_step, progress.rate_factor)
-            inputs = *batch[:4], keys, np.float32(batch.global_rows)
-            loss = run.training.step(*map(Tensor, inputs), *hyper)
-            losses.add(progress.epoch, progress.step, loss)
+            rows = progress.rows + batch.global_rows
+            progress = dataclasses.replace(progress, step=progress.step + 1, rows=rows)
+            losses.add(progress.epoch, progress.step, _step(run, progress, batch))
             if progress.step % _LOSSES_HELD == 0:
-                rate = (progress.step - first) * settings.batch_size / (time.time() - started)
+                rate = (rows - first_row) / (time.time() - started)
                 bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)
-            if settings.save_checkpoint_steps and _global_step(progress) % settings.save_checkpoint_steps == 0:
+            due = settings.save_checkpoint_steps and _global_step(progress) % settings.save_checkpoint_steps == 0
+            if (due or signals.received) and rows < run.rows:
                 losses.flush()
-                if progress.step < run.steps:
-                    _save(run, progress)
-            if signals.received:
-                losses.flush()
-                if progress.step < run.steps:
-                    _save(run, progress)
-                    raise InterruptedTrainingError
+                _save(run, progress)
+                signals.check()
     finally:
         bar.close()
         losses.flush()
-    seconds = time.time() - started
-    rows = max(0, run.data.splits["train"].rows - first * settings.batch_size)
-    print(
-        f"{now()} epoch {progress.epoch}: {rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} samples/s", flush=True
-    )
+    seconds, rows = time.time() - started, run.rows - first_row
+    run.say(f"{now()} epoch {progress.epoch}: {rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} samples/s")
     return progress
+
+
+def _step(run: Run, progress: Progress, batch: Batch) -> Tensor:
+    """One optimizer step; returns the mean loss over the global batch."""
+    global_step = _global_step(progress)
+    keys = row_keys(run.settings.seed, global_step, run.part, batch.global_rows)
+    hyper = hyper_at(run.settings, global_step, progress.rate_factor)
+    inputs = batch.ids, batch.dense, batch.label, batch.present, keys, np.float32(batch.global_rows)
+    return run.training.step(*map(Tensor, inputs), *hyper)
 
 
 def _end_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
@@ -173,7 +186,7 @@ def _end_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
         best = auc if better else progress.best_auc
         progress = dataclasses.replace(progress, best_auc=best, epochs_without_better=waited, rate_factor=factor)
     if stops_early(progress, settings):
-        print(f"no better AUC for {settings.patience} epochs: stopped early", file=sys.stderr)
+        run.say(f"no better AUC for {settings.patience} epochs: stopped early")
     finished = stops_early(progress, settings) or progress.epoch >= settings.epochs
     progress = dataclasses.replace(progress, evaluated=True, finished=finished)
     _save(run, progress, best=better)
@@ -194,8 +207,9 @@ def _evaluate(run: Run) -> float:
         min(settings.eval_batch_size, run.data.splits[split].rows), reading_workers(settings.num_parallel_workers),
     )  # fmt: skip
     line = run.model.eval_line(now(), metrics, time.time() - started)
-    print(line, flush=True)
-    append_line(Path(settings.eval_file_name), line)
+    run.say(line)
+    if run.is_first_rank:
+        append_line(run.log_file(settings.eval_file_name), line)
     return -1.0 if math.isnan(metrics["auc"]) else metrics["auc"]
 
 
@@ -208,6 +222,7 @@ def _save(run: Run, progress: Progress, *, best: bool = False) -> None:
         crosses=run.data.crosses,
         vocabulary_sha256=run.data.vocabulary_sha256,
         training=run.fixed,
+        placements=run.training.placements(),
         progress=progress,
     )
     save_checkpoint(
@@ -245,4 +260,5 @@ class _LossLog:
             for epoch, step, value in values
             if step % self._run.settings.log_every == 0
         ]
-        append_lines(Path(self._run.settings.loss_file_name), lines)
+        if self._run.is_first_rank:
+            append_lines(self._run.log_file(self._run.settings.loss_file_name), lines)

@@ -8,7 +8,8 @@ from pathlib import Path
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.device import set_up_device
+from utils.data.reading import steps_of
+from utils.device import set_up_device, set_up_ranks
 from utils.errors import InputError
 from utils.model import Features, Model
 from utils.training.build import Training, check_build
@@ -22,12 +23,13 @@ from utils.training.checkpoint import (
 )
 from utils.training.logs import cut_back
 from utils.training.loop import Run, stops_early, train
+from utils.training.ranks import barrier, check_alike
 from utils.training.schedule import check_schedule
 
 # What may differ when training resumes: where things lie, and how long and how it is watched.
 _MAY_CHANGE = {
     "dataset_path", "ckpt_path", "loss_file_name", "eval_file_name", "do_eval", "resume", "init_checkpoint", "epochs",
-    "eval_batch_size", "patience", "save_checkpoint_steps", "keep_checkpoint_max", "log_every", "num_parallel_workers",
+    "batch_size", "eval_batch_size", "patience", "replicate_below", "save_checkpoint_steps", "keep_checkpoint_max", "log_every", "num_parallel_workers",
 }  # fmt: skip
 
 
@@ -45,25 +47,23 @@ def main(model: Model) -> int:
     _check(settings, data, folder)
     target = set_up_device(device, settings.seed)
     check_build(settings, target)
+    set_up_ranks()
+    check_alike({"settings": repr((settings, hyper_parameters)), "data": repr(data)})
     features = Features(len(data.dense_columns), data.table_sizes, data.crosses)
-    checkpoint = _starting_point(model, settings, data, folder)
-    training = Training(model, hyper_parameters, features, settings)
+    training = Training(model, hyper_parameters, features, settings, target)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
     run = Run(model, settings, network, folder, data, training, _fixed(settings))
-    progress = Progress()
-    if checkpoint is not None:
-        progress = _take_over(checkpoint, training, settings, run)
-        if progress.finished and (progress.epoch >= settings.epochs or stops_early(progress, settings)):
-            print(f"already finished: epoch {progress.epoch}, step {progress.step}", file=sys.stderr)
-            return 0
-        progress = dataclasses.replace(progress, finished=False)
-    del checkpoint
-    print(
-        f"{model.name} on {target}: {data.splits['train'].rows:,} rows, {run.steps} steps an epoch, "
-        f"{training.parameter_count():,} parameters",
-        file=sys.stderr,
-    )
-    return train(run, progress)
+    progress = _start(run)
+    if progress.finished:
+        run.say(f"already finished: epoch {progress.epoch}, step {progress.step}")
+    else:
+        run.say(
+            f"{model.name} on {run.part.ranks} x {target}: {run.rows:,} rows, {steps_of(run.rows, run.part)} steps an "
+            f"epoch, {training.parameter_count():,} parameters"
+        )
+    code = train(run, progress)
+    barrier()
+    return code
 
 
 def _check(settings: TrainSettings, data: DataManifest, folder: Path) -> None:
@@ -83,27 +83,28 @@ def _fixed(settings: TrainSettings) -> dict[str, object]:
     return {key: value for key, value in dataclasses.asdict(settings).items() if key not in _MAY_CHANGE}
 
 
-def _starting_point(model: Model, settings: TrainSettings, data: DataManifest, folder: Path) -> Checkpoint | None:
-    """The checkpoint to start from; without `--resume` an earlier run's checkpoints make room."""
-    ckpt_path = Path(settings.ckpt_path)
-    checkpoint = None
-    if settings.resume and (checkpoint := last_checkpoint(ckpt_path, model.name)) is None:
-        print(f"nothing to resume in {ckpt_path}: starting at step 1", file=sys.stderr)
-    elif not settings.resume and settings.init_checkpoint:
-        checkpoint = load_checkpoint(Path(settings.init_checkpoint), model.name)
-    if checkpoint is not None:
-        check_same_data(checkpoint, data, folder)
-    if not settings.resume or checkpoint is None:
-        start_folder(ckpt_path, folder)
-        Path(settings.loss_file_name).unlink(missing_ok=True)
-        Path(settings.eval_file_name).unlink(missing_ok=True)
-    return checkpoint
+def _start(run: Run) -> Progress:
+    """Where training starts: with `--resume` at the last checkpoint; without, an earlier run's checkpoints make room."""
+    settings, folder = run.settings, Path(run.settings.ckpt_path)
+    if settings.resume:
+        checkpoint = last_checkpoint(folder, run.model.name)
+        if checkpoint is not None:
+            return _resume(run, checkpoint)
+        run.say(f"nothing to resume in {folder}: starting at step 1")
+    elif settings.init_checkpoint:
+        checkpoint = load_checkpoint(Path(settings.init_checkpoint), run.model.name)
+        check_same_data(checkpoint, run.data, run.data_folder)
+        run.training.load(checkpoint, with_slots=False)
+    if run.is_first_rank:
+        start_folder(folder, run.data_folder)
+        run.log_file(settings.loss_file_name).unlink(missing_ok=True)
+        run.log_file(settings.eval_file_name).unlink(missing_ok=True)
+    barrier()
+    return Progress()
 
 
-def _take_over(checkpoint: Checkpoint, training: Training, settings: TrainSettings, run: Run) -> Progress:
-    if not settings.resume:
-        training.load(checkpoint, with_slots=False)
-        return Progress()
+def _resume(run: Run, checkpoint: Checkpoint) -> Progress:
+    check_same_data(checkpoint, run.data, run.data_folder)
     if checkpoint.manifest.network != run.network:
         raise InputError(
             f"{checkpoint.path}: trained with other network settings; resume with the same preset and flags"
@@ -113,8 +114,10 @@ def _take_over(checkpoint: Checkpoint, training: Training, settings: TrainSettin
             raise InputError(
                 f"--{key}={run.fixed[key]}, but {checkpoint.path} was trained with {value}; resume with that"
             )
-    training.load(checkpoint, with_slots=True)
+    run.training.load(checkpoint, with_slots=True)
     progress = checkpoint.manifest.progress
-    cut_back(Path(settings.loss_file_name), progress.epoch, progress.step)
-    print(f"resumed from {checkpoint.path} at epoch {progress.epoch}, step {progress.step}", file=sys.stderr)
-    return progress
+    if run.is_first_rank:
+        cut_back(run.log_file(run.settings.loss_file_name), progress.epoch, progress.step)
+    run.say(f"resumed from {checkpoint.path} at epoch {progress.epoch}, step {progress.step}")
+    over = progress.epoch >= run.settings.epochs or stops_early(progress, run.settings)
+    return dataclasses.replace(progress, finished=progress.finished and over)
