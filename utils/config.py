@@ -133,6 +133,21 @@ class InferSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class LaunchSettings:
+    """Flags of `python -m utils.launch`; all others are train.py's."""
+
+    ranks: int = setting(1, "ranks of the whole job")
+    dataset_path: str = setting("", "converted data")
+    rank_table: str = setting("", "rank table file (Ascend)")
+    nodes: int = setting(1, "machines of the job, each with as many ranks")
+    node_rank: int = setting(0, "number of this machine")
+    master_addr: str = setting("127.0.0.1", "address of machine 0")
+    master_port: int = setting(0, "port on machine 0 (0, on one machine: a free one)")
+    start_timeout: int = setting(60, "seconds that ranks wait for each other at the start")
+    dry_run: bool = setting(False, "print the command without starting anything")
+
+
+@dataclasses.dataclass(frozen=True)
 class PlacementSettings:
     """Flags of `python -m utils.embedding.placement`."""
 
@@ -182,6 +197,13 @@ def load_settings(
         cls(**{field.name: values[field.name] for field in dataclasses.fields(cls) if field.name in values})
         for cls in settings_classes
     )
+
+
+def split_flags(settings_class: type, argv: list[str]) -> tuple[list[str], list[str]]:
+    """Part `--flag=value` words into those of a settings class and all others."""
+    names = {field.name for field in dataclasses.fields(settings_class)}
+    own = [word for word in argv if word.removeprefix("--").split("=")[0] in names]
+    return own, [word for word in argv if word not in own]
 
 
 def from_dict(cls: type, values: dict[str, Any], origin: str) -> Any:
