@@ -5,8 +5,10 @@ from pathlib import Path
 
 from mindspore import Tensor, nn, ops
 
+from utils.embedding.placement import place
 from utils.layers import MLP
 from utils.model import Features, Model, Table
+from utils.training.checkpoint import CheckpointManifest, Progress
 
 WIDTH, HIDDEN = 2, 4
 
@@ -39,3 +41,20 @@ TINY = Model(
     loss_line=lambda time, epoch, step, loss: f"{time} epoch: {epoch}, step: {step}, loss is {loss}",
     eval_line=lambda time, metrics, seconds: f"{time} {metrics}",
 )
+
+
+def tiny_manifest(
+    features: Features, *, model: str = TINY.name, progress: Progress | None = None
+) -> CheckpointManifest:
+    """What a checkpoint of the tiny model, trained on one rank, says about itself."""
+    return CheckpointManifest(
+        model=model,
+        network={"width": WIDTH},
+        dense_columns=features.dense,
+        table_sizes=features.table_sizes,
+        crosses=0,
+        vocabulary_sha256="0" * 64,
+        training={"seed": 1},
+        placements={"embedding": place(features.table_sizes, 1)},
+        progress=progress or Progress(),
+    )

@@ -148,6 +148,16 @@ class LaunchSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class RankTableSettings:
+    """Flags of `utils/hccl_tools/hccl_tools.py`."""
+
+    device_num: str = setting("[0,8)", "devices, the first and the one after the last")
+    server_ip: str = setting("", "address of this server (default: that of its host name)")
+    hccn_conf: str = setting("/etc/hccn.conf", "the driver's network configuration")
+    output_path: str = setting(".", "folder for the rank table")
+
+
+@dataclasses.dataclass(frozen=True)
 class PlacementSettings:
     """Flags of `python -m utils.embedding.placement`."""
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from utils.config import LaunchSettings, load_settings, split_flags
 from utils.errors import InputError, run_door
+from utils.hccl_tools.rank_table import check_rank_table
 
 _MSRUN_LOG = Path("log_msrun")
 _FAILED = re.compile(r"Worker process (\d+) exit with exception\. Error code: (-?\d+)")
@@ -42,6 +43,8 @@ def check(settings: LaunchSettings) -> None:
         raise InputError(f"--ranks={settings.ranks}: must be a positive multiple of --nodes={settings.nodes}")
     if settings.nodes > 1 and not settings.master_port:
         raise InputError("--nodes above 1 needs --master_port, the same on every machine")
+    if settings.rank_table:
+        check_rank_table(Path(settings.rank_table), settings.ranks)
     if not Path("train.py").exists():
         raise InputError(f"{Path.cwd()}: no train.py here; run this command in a model's folder, such as dlrm")
 

@@ -92,7 +92,7 @@ def test_every_row_exactly_once_whatever_the_number_of_ranks(
 
 @settings(max_examples=30)
 @given(case=cases, seed=seeds, data=st.data())
-def test_reading_resumes_at_any_step_on_any_number_of_ranks(
+def test_reading_resumes_at_any_step(
     numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int] | None, data: st.DataObject
 ) -> None:
     shape, batch_size, ranks = case
@@ -100,9 +100,23 @@ def test_reading_resumes_at_any_step_on_any_number_of_ranks(
     first_step = data.draw(st.integers(0, steps))
     rank = data.draw(st.integers(0, ranks - 1))
     whole = batches_of(numbered[shape], Part(batch_size, rank, ranks), seed)
-    resumed = batches_of(numbered[shape], Part(batch_size, rank, ranks, first_step), seed)
+    resumed = batches_of(numbered[shape], Part(batch_size, rank, ranks, first_step * batch_size * ranks), seed)
     for before, after in zip(whole[first_step:], resumed, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@settings(max_examples=20)
+@given(case=cases, seed=seeds, data=st.data())
+def test_reading_goes_on_from_any_row_with_the_rows_that_are_left(
+    numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int] | None, data: st.DataObject
+) -> None:
+    """As when the batch or the number of ranks has changed since."""
+    shape, batch_size, ranks = case
+    first_row = data.draw(st.integers(0, shape[0]))
+    order = [number for batch in batches_of(numbered[shape], Part(64), seed) for number in row_numbers(batch)]
+    parts = [batches_of(numbered[shape], Part(batch_size, rank, ranks, first_row), seed) for rank in range(ranks)]
+    left = [number for mine in zip(*parts, strict=True) for batch in mine for number in row_numbers(batch)]
+    assert left == order[first_row:]
 
 
 def test_the_order_belongs_to_seed_and_epoch(numbered: dict[tuple[int, int], Path]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.tiny_model import TINY, TinySettings
+from tests.tiny_model import TINY, TinySettings, tiny_manifest
 from utils.config import TrainSettings
 from utils.errors import InputError
 from utils.inference import export as exporting
@@ -14,25 +14,16 @@ from utils.inference.export import export
 from utils.inference.predict import predictor_of_file, predictor_of_scorer
 from utils.model import Features
 from utils.training.build import Training
-from utils.training.checkpoint import CheckpointManifest, Progress
+from utils.training.checkpoint import CheckpointManifest
 from utils.training.step import ScoreStep
 
 SIZES = (5, 9)
 
 
 def scorer_and_manifest(dense: int) -> tuple[ScoreStep, CheckpointManifest]:
-    training = Training(TINY, TinySettings(), Features(dense, SIZES), TrainSettings())
-    manifest = CheckpointManifest(
-        model="tiny",
-        network={},
-        dense_columns=dense,
-        table_sizes=SIZES,
-        crosses=0,
-        vocabulary_sha256="",
-        training={},
-        progress=Progress(),
-    )
-    return training.scorer.set_train(False), manifest
+    features = Features(dense, SIZES)
+    training = Training(TINY, TinySettings(), features, TrainSettings())
+    return training.scorer.set_train(False), tiny_manifest(features)
 
 
 @pytest.fixture(scope="module")

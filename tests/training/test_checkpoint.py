@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
+from utils.model import Features
 from utils.training.checkpoint import (
-    CheckpointManifest,
     Progress,
     last_checkpoint,
     load_checkpoint,
@@ -17,20 +18,11 @@ from utils.training.checkpoint import (
 )
 from utils.training.checkpoint_file import DamagedCheckpointError
 
-NETWORK = {"layers": [4, 1], "width": 2}
+FEATURES = Features(dense=1, table_sizes=(3, 4))
 
 
 def save(folder: Path, epoch: int, step: int, *, keep: int = 5, best: bool = False, model: str = "tiny") -> Path:
-    manifest = CheckpointManifest(
-        model=model,
-        network=NETWORK,
-        dense_columns=1,
-        table_sizes=(3, 4),
-        crosses=0,
-        vocabulary_sha256="0" * 64,
-        training={"seed": 1},
-        progress=Progress(epoch=epoch, step=step, best_auc=0.5),
-    )
+    manifest = tiny_manifest(FEATURES, model=model, progress=Progress(epoch=epoch, step=step, best_auc=0.5))
     arrays = {"embedding": np.full((7, 2), 100 * epoch + step, np.float32)}
     return save_checkpoint(folder, manifest, arrays, keep=keep, best=best)
 
@@ -49,7 +41,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     for place in (path, tmp_path / "tiny.ckpt", tmp_path):
         checkpoint = load_checkpoint(place, "tiny")
         assert checkpoint.manifest.progress == Progress(epoch=2, step=30, best_auc=0.5)
-        assert (checkpoint.manifest.network, checkpoint.manifest.table_sizes) == (NETWORK, (3, 4))
+        assert checkpoint.manifest == tiny_manifest(FEATURES, progress=checkpoint.manifest.progress)
         assert (checkpoint.arrays["embedding"] == 230).all()
 
 

@@ -5,8 +5,9 @@ All are cells over one table `weight` (R, D):
     gradient = optimizer.gradient(rows, gradients)     what is applied: `gradients`, or the whole table's gradient
     optimizer(rows, gradient, hyper)                   the update
 
-with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32 and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's
-repeated gradients are summed before they are used. `slots` are the optimizer's own parameters, saved with the table.
+with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32 and `hyper`, the tuple of
+utils.training.schedule.hyper_at. A row's repeated gradients are summed before they are used. `slots` are the
+optimizer's own parameters, saved with the table.
 """
 
 from collections.abc import Callable

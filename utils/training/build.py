@@ -75,9 +75,9 @@ class Training:
         self._saved = {parameter.name: parameter for parameter in saved}
 
     def parameter_count(self) -> int:
-        """Weights that are trained, tables included."""
-        trained = [*self.network.trainable_params(), *(tables.weight for tables in self.tables)]
-        return sum(int(np.prod(parameter.shape)) for parameter in trained)
+        """Weights that are trained, all ranks' tables included."""
+        of_tables = sum(sum(tables.placement.table_sizes) * tables.width for tables in self.tables)
+        return of_tables + sum(int(np.prod(parameter.shape)) for parameter in self.network.trainable_params())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""

@@ -192,9 +192,9 @@ def check_same_data(checkpoint: Checkpoint, data: DataManifest, data_folder: Pat
     manifest = checkpoint.manifest
     if manifest.table_sizes != data.table_sizes or manifest.dense_columns != len(data.dense_columns):
         raise InputError(
-            f"{checkpoint.path}: made for {_described(manifest.table_sizes, manifest.dense_columns)}, but {data_folder} "
-            f"has {_described(data.table_sizes, len(data.dense_columns))}; convert the data with --vocabulary of the "
-            "training data, or train anew"
+            f"{checkpoint.path}: made for {_described(manifest.table_sizes, manifest.dense_columns)}, but "
+            f"{data_folder} has {_described(data.table_sizes, len(data.dense_columns))}; convert the data with "
+            "--vocabulary of the training data, or train anew"
         )
     if manifest.vocabulary_sha256 != data.vocabulary_sha256:
         raise InputError(

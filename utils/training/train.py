@@ -29,7 +29,8 @@ from utils.training.schedule import check_schedule
 # What may differ when training resumes: where things lie, and how long and how it is watched.
 _MAY_CHANGE = {
     "dataset_path", "ckpt_path", "loss_file_name", "eval_file_name", "do_eval", "resume", "init_checkpoint", "epochs",
-    "batch_size", "eval_batch_size", "patience", "replicate_below", "save_checkpoint_steps", "keep_checkpoint_max", "log_every", "num_parallel_workers",
+    "batch_size", "eval_batch_size", "patience", "replicate_below", "save_checkpoint_steps", "keep_checkpoint_max",
+    "log_every", "num_parallel_workers",
 }  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def _fixed(settings: TrainSettings) -> dict[str, object]:
 
 
 def _start(run: Run) -> Progress:
-    """Where training starts: with `--resume` at the last checkpoint; without, an earlier run's checkpoints make room."""
+    """Where training starts: at the last checkpoint with `--resume`, else anew, and an earlier run makes room."""
     settings, folder = run.settings, Path(run.settings.ckpt_path)
     if settings.resume:
         checkpoint = last_checkpoint(folder, run.model.name)

@@ -1,0 +1,55 @@
+"""Rank tables: what the tool writes is what the check accepts, and nothing else."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from utils.errors import InputError
+from utils.hccl_tools.rank_table import check_rank_table
+
+TOOL = Path(__file__).parents[2] / "utils/hccl_tools/hccl_tools.py"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    """The rank table of a server with eight devices."""
+    configuration = tmp_path / "hccn.conf"
+    configuration.write_text("".join(f"address_{i}=192.98.92.{100 + i}\nnetmask_{i}=255.255.255.0\n" for i in range(8)))
+    done = subprocess.run(
+        [sys.executable, TOOL, "--device_num=[0,8)", f"--hccn_conf={configuration}", "--server_ip=10.0.0.7"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return tmp_path / done.stdout.strip()
+
+
+def test_a_written_table_is_accepted(table: Path) -> None:
+    check_rank_table(table, 8)
+    devices = json.loads(table.read_text())["server_list"][0]["device"]
+    assert devices[3] == {"device_id": "3", "device_ip": "192.98.92.103", "rank_id": "3"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda devices: devices.pop(), "8 ranks are to start"),
+        (lambda devices: devices[1].update(rank_id="0"), "rank_id 0 comes up twice"),
+        (lambda devices: devices[1].update(device_id="0"), "device_id comes up twice"),
+        (lambda devices: devices[2].update(device_ip="192.98.92"), "'192.98.92' is no address"),
+        (lambda devices: devices[2].pop("rank_id"), "no whole number 'rank_id'"),
+    ],
+)
+def test_a_wrong_table_is_refused(table: Path, change, message: str) -> None:
+    content = json.loads(table.read_text())
+    change(content["server_list"][0]["device"])
+    table.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        check_rank_table(table, 8)
+
+
+def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "table.json").write_text("{")
+    with pytest.raises(InputError, match="not JSON"):
+        check_rank_table(tmp_path / "table.json", 8)
