@@ -82,7 +82,7 @@ class Checkpoint:
         """
         ranks = next(iter(self.manifest.placements.values())).ranks
         for source_rank in range(ranks):
-            arrays = self.arrays if source_rank == 0 else read_checkpoint_file(self.path / _rank_file(source_rank))[1]
+            arrays = self.arrays if source_rank == 0 else read_checkpoint_file(self.path / rank_file(source_rank))[1]
             for name, target in targets.items():
                 table = name.partition(".")[0]
                 source = arrays.get(name)
@@ -158,24 +158,35 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
         DamagedCheckpointError: cut short or changed; the message offers the newest whole checkpoint before it.
         InputError: no such file, or a checkpoint of another model.
     """
-    if path.is_dir() and not (path / _rank_file(0)).exists():
+    if path.is_dir() and not (path / rank_file(0)).exists():
         linked = path / f"{model}.ckpt"
         if not linked.exists():
             raise InputError(f"{path}: holds no {model}.ckpt; give the file or folder that train.py wrote")
         path = linked
     try:
-        text, arrays = read_checkpoint_file(path / _rank_file(0) if (path / _rank_file(0)).exists() else path)
+        checkpoint = read_checkpoint(path)
     except DamagedCheckpointError as error:
         raise DamagedCheckpointError(f"{error}{_offer(path, model)}") from None
-    manifest = _parse_manifest(path, text)
-    if manifest.model != model:
-        raise InputError(f"{path}: a checkpoint of {manifest.model}, not of {model}; run it in {manifest.model}/")
-    return Checkpoint(path, manifest, arrays)
+    if checkpoint.manifest.model != model:
+        other = checkpoint.manifest.model
+        raise InputError(f"{path}: a checkpoint of {other}, not of {model}; run it in {other}/")
+    return checkpoint
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of any model: its file, or the first of its folder.
+
+    Raises:
+        DamagedCheckpointError: cut short or changed.
+        InputError: no such file, or none of this zoo.
+    """
+    text, arrays = read_checkpoint_file(path / rank_file(0) if (path / rank_file(0)).exists() else path)
+    return Checkpoint(path, _parse_manifest(path, text), arrays)
 
 
 def folder_of(path: Path) -> Path:
     """The folder of checkpoints that a `--checkpoint_path` means: itself, or the one that the checkpoint lies in."""
-    return path if path.is_dir() and not (path / _rank_file(0)).exists() else path.parent
+    return path if path.is_dir() and not (path / rank_file(0)).exists() else path.parent
 
 
 def data_folder_of(path: Path) -> Path:
@@ -228,7 +239,7 @@ def _placement(values: dict[str, Any]) -> Placement:
     )
 
 
-def _rank_file(rank: int) -> str:
+def rank_file(rank: int) -> str:
     return f"rank_{rank}.ckpt"
 
 
@@ -239,7 +250,7 @@ def _write_rank(path: Path, text: str, arrays: dict[str, np.ndarray], rank: int)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
     barrier()
-    write_checkpoint_file(partial / _rank_file(rank), text, arrays)
+    write_checkpoint_file(partial / rank_file(rank), text, arrays)
     barrier()
     if rank == 0:
         shutil.rmtree(path, ignore_errors=True)
@@ -266,7 +277,7 @@ def _offer(damaged: Path, model: str) -> str:
         if os.stat(path).st_ino == same_file:
             continue
         try:
-            read_checkpoint_file(path)
+            read_checkpoint(path)
         except InputError:
             continue
         return f"; {path.name} before it is whole: remove the damaged file to resume from it, or name it"
@@ -285,3 +296,10 @@ def _link(path: Path, name: Path) -> None:
     except OSError:
         shutil.copyfile(path, partial)
     partial.replace(name)
+
+
+if __name__ == "__main__":
+    from utils.errors import run_door
+    from utils.training.reshard import main
+
+    run_door(main)
