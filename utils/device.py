@@ -3,6 +3,7 @@
 import glob
 import os
 import sys
+from pathlib import Path
 
 import mindspore as ms
 from mindspore.communication import GlobalComm, get_group_size, get_rank, init
@@ -41,6 +42,11 @@ def set_up_ranks() -> tuple[int, int]:
 def this_rank() -> tuple[int, int]:
     """This process's rank and how many there are; (0, 1) where there are no others."""
     return (get_rank(), get_group_size()) if GlobalComm.INITED else (0, 1)
+
+
+def with_this_python() -> dict[str, str]:
+    """The environment with this interpreter first on PATH: msrun starts the first python that it finds there."""
+    return os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
 
 
 def choose_target(wanted: str) -> str:

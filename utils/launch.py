@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from utils.config import LaunchSettings, load_settings, split_flags
+from utils.device import with_this_python
 from utils.errors import InputError, run_door
 from utils.hccl_tools.rank_table import check_rank_table
 
@@ -89,7 +90,9 @@ def _make_logs(settings: LaunchSettings) -> None:
 def _watch(command: list[str], settings: LaunchSettings) -> int:
     """Run msrun in a process group of its own, which is ended as a whole."""
     with (_MSRUN_LOG / "msrun.log").open("w+") as log:
-        job = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        job = subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=with_this_python()
+        )
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, _: _end(job.pid, number))
         ranks = {}

@@ -36,7 +36,7 @@ def main(job_path: str, output: str) -> None:
     for step in range(1, job["steps"] + 1):
         data = global_batch(step, job["global_batch"], sizes, job["dense"])
         mine = [array[rank * batch : (rank + 1) * batch] for array in data]
-        keys = row_keys(settings.seed, step, part)
+        keys = row_keys(settings.seed, step, part, job["global_batch"])
         inputs = *mine, np.ones((batch, 1), np.float32), keys, np.float32(job["global_batch"])
         losses.append(float(training.step(*map(Tensor, inputs), *hyper_at(settings, step, 1.0)).asnumpy()))
     arrays = {f"network:{p.name}": p.asnumpy() for p in training.network.get_parameters()}

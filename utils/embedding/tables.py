@@ -63,7 +63,7 @@ class EmbeddingTables(nn.Cell):
         return ids if ids.shape[1] == self.fields else ids[:, : self.fields]
 
     def rows(self, ids: Tensor) -> Tensor:
-        """ids (n, >= F) -> the row that each stands for in each held piece (n, pieces); `held` where it is elsewhere."""
+        """ids (n, >= F) -> the row that each means in each held piece (n, pieces); `held` where it is elsewhere."""
         if self.exchange is None:
             return self.own_fields(ids) + self.shifts
         ids = ops.gather(ids, self.held_fields, 1)
