@@ -70,7 +70,7 @@ def test_it_is_tested_by_existing(place: Path) -> None:
     """The parametrised suite of all models finds it."""
     words = ["-m", "pytest", "-p", "no:cacheprovider", "tests/models/test_train.py", "tests/models/test_evaluate.py"]
     said = subprocess.run(
-        [sys.executable, *words, "-v"], cwd=place, env=os.environ | {"PYTHONPATH": str(place)},
+        [sys.executable, *words, "-vv"], cwd=place, env=os.environ | {"PYTHONPATH": str(place)},
         capture_output=True, text=True, timeout=500,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
