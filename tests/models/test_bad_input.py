@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers import MODELS, check_refused, run_door
+from tests.helpers import check_refused, run_door
 from tests.models.conftest import Finished, training_flags
 from utils.training.checkpoint_file import read_checkpoint_file, write_checkpoint_file
 
@@ -48,18 +48,6 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "score malformed rows": ("infer", ["--checkpoint_path={last}", "--input=rows.txt"], ["rows.txt", "line 2"]),
 }
 
-# The engine answers for all models alike; these are asked of each of them.
-EVERY_MODEL = {
-    "no data",
-    "unknown flag",
-    "start from other tables",
-    "start from another model",
-    "evaluate on other tables",
-    "export no checkpoint",
-    "score malformed rows",
-}
-ASKED = [(model, case) for model in MODELS for case in CASES if model == MODELS[0] or case in EVERY_MODEL]
-
 
 @pytest.fixture(scope="module")
 def answers(
@@ -83,9 +71,8 @@ def answers(
         shutil.rmtree(folder)
         return done
 
-    cases = [case for asked, case in ASKED if asked == trained.model]
     with ThreadPoolExecutor(2) as pool:
-        return dict(zip(cases, pool.map(answer, cases), strict=True))
+        return dict(zip(CASES, pool.map(answer, CASES), strict=True))
 
 
 def put_bad_files(folder: Path) -> None:
@@ -107,6 +94,6 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize(("model", "case"), ASKED, indirect=["model"], scope="session")
+@pytest.mark.parametrize("case", CASES)
 def test_the_answer_is_one_sentence(model: str, case: str, answers: dict) -> None:
     check_refused(answers[case], *(word.replace("{model}", model) for word in CASES[case][2]))
