@@ -42,6 +42,6 @@ class DeepFM(nn.Cell):
         vectors, first_order = embeddings[0], embeddings[1].sum(1)
         if self.has_dense:
             vectors = self.concat((vectors, self.dense_vectors(dense)))
-            first_order += self.dense_first_order(dense)
+            first_order = first_order + self.dense_first_order(dense)
         deep = self.mlp(vectors.reshape(-1, self.inputs), rows)
         return first_order + fm_second_order(vectors) + deep

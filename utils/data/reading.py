@@ -6,7 +6,6 @@ training can go on at any step on any number of ranks.
 """
 
 import queue
-import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -134,19 +133,12 @@ def prefetched(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
     thread.start()
     try:
         while (item := ready.get()) is not None:
-            _keep_interrupt_handler()
             if isinstance(item, Exception):
                 raise item
             yield item
     finally:
         stop.set()
         thread.join()
-
-
-def _keep_interrupt_handler() -> None:
-    """MindSpore's readers take over SIGINT and send SIGTERM instead; Python's own handler comes back here."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
 
 
 def _put(ready: queue.Queue, item: object, stop: threading.Event) -> bool:

@@ -2,12 +2,10 @@
 
 import dataclasses
 import math
-import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpo
 from utils.training.evaluate import evaluate
 from utils.training.logs import append_line, append_lines, now
 from utils.training.schedule import hyper_at
+from utils.training.signals import InterruptedTrainingError, Signals
 
 _LOSSES_HELD = 50
 
@@ -70,45 +69,19 @@ class Run:
         return next((split for split in ("valid", "test") if split in self.data.splits), None)
 
 
-class InterruptedTrainingError(Exception):
-    """A signal asked the run to end."""
-
-
-class _Signals:
-    """Remembers SIGTERM and SIGINT until the step that runs is over."""
-
-    def __init__(self) -> None:
-        self.received = 0
-
-    def __enter__(self) -> "_Signals":
-        self._before = {number: signal.signal(number, self._remember) for number in (signal.SIGTERM, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _remember(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-
-    def check(self) -> None:
-        if self.received:
-            raise InterruptedTrainingError
-
-
-def train(run: Run, progress: Progress) -> int:
+def train(run: Run, progress: Progress, signals: Signals) -> int:
     """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
     if run.settings.do_eval and run.valid_split is None and run.is_first_rank:
         print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
-    with _Signals() as signals:
-        try:
-            while not progress.finished:
-                progress = _next_epoch(progress)
-                progress = _train_epoch(run, progress, signals)
-                progress = _end_epoch(run, progress, signals)
-        except InterruptedTrainingError:
-            print(f"ended by signal {signals.received}; go on with --resume", file=sys.stderr)
-            return 128 + signals.received
+    signals.can_finish = run.part.ranks == 1  # several ranks would have to end at the same step
+    try:
+        while not progress.finished:
+            progress = _next_epoch(progress)
+            progress = _train_epoch(run, progress, signals)
+            progress = _end_epoch(run, progress, signals)
+    except InterruptedTrainingError:
+        print(f"ended by signal {signals.received}; go on with --resume", file=sys.stderr)
+        return 128 + signals.received
     return 0
 
 
@@ -126,7 +99,7 @@ def _next_epoch(progress: Progress) -> Progress:
     )
 
 
-def _train_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
+def _train_epoch(run: Run, progress: Progress, signals: Signals) -> Progress:
     settings, losses = run.settings, _LossLog(run)
     part = dataclasses.replace(run.part, first_row=progress.rows)
     batches = read_batches(
@@ -169,7 +142,7 @@ def _step(run: Run, progress: Progress, batch: Batch) -> Tensor:
     return run.training.step(*map(Tensor, inputs), *hyper)
 
 
-def _end_epoch(run: Run, progress: Progress, signals: _Signals) -> Progress:
+def _end_epoch(run: Run, progress: Progress, signals: Signals) -> Progress:
     """Evaluate, decide whether this was the best and whether it was the last, and save."""
     settings = run.settings
     if signals.received:

@@ -25,6 +25,7 @@ from utils.training.logs import cut_back
 from utils.training.loop import Run, stops_early, train
 from utils.training.ranks import barrier, check_alike
 from utils.training.schedule import check_schedule
+from utils.training.signals import Signals
 
 # What may differ when training resumes: where things lie, and how long and how it is watched.
 _MAY_CHANGE = {
@@ -43,6 +44,7 @@ def main(model: Model) -> int:
         config_folder=model.folder / "config",
         default_config=model.default_config,
     )
+    signals = Signals()
     folder, _ = find_data(settings.dataset_path)
     data = DataManifest.load(folder)
     _check(settings, data, folder)
@@ -62,7 +64,7 @@ def main(model: Model) -> int:
             f"{model.name} on {run.part.ranks} x {target}: {run.rows:,} rows, {steps_of(run.rows, run.part)} steps an "
             f"epoch, {training.parameter_count():,} parameters"
         )
-    code = train(run, progress)
+    code = train(run, progress, signals)
     barrier()
     return code
 

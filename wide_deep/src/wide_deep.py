@@ -43,5 +43,5 @@ class WideDeep(nn.Cell):
     def construct(self, embeddings: tuple[Tensor, Tensor], dense: Tensor, rows: Rows) -> Tensor:
         wide = embeddings[1].sum(1)
         if self.has_dense:
-            wide += self.wide_dense(dense)
+            wide = wide + self.wide_dense(dense)
         return wide + self.deep(self.inputs(embeddings[0], dense), rows)
