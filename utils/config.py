@@ -310,6 +310,6 @@ def _coerce_bool(value: Any, origin: str) -> bool:
 def _coerce_list(value: Any, item: type, origin: str) -> tuple[Any, ...]:
     if isinstance(value, str):
         value = [word for word in value.strip("[]() ").replace("-", ",").split(",") if word.strip()]
-    if not isinstance(value, (list, tuple)):
+    if not isinstance(value, list | tuple):
         raise InputError(f"{origin}: '{value}' is not a list such as 512,256")
     return tuple(_coerce(part.strip() if isinstance(part, str) else part, item, origin) for part in value)
