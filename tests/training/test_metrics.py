@@ -84,7 +84,6 @@ def test_few_distinct_counts_move_the_auc_little(max_distinct: int) -> None:
 
 
 def test_memory_does_not_grow_with_the_rows() -> None:
-
     metrics = BinaryMetrics(max_distinct=1000)
     tracemalloc.start()
     for seed in range(200):
