@@ -188,6 +188,26 @@ def test_reused_vocabulary_maps_unseen_tokens_to_0(data: Path, tmp_path: Path) -
         convert(settings(later, tmp_path / "third", vocabulary=str(first), slot_dim=2, dense_dim=3))
 
 
+def test_a_test_file_alone_is_converted_with_an_earlier_vocabulary(tmp_path: Path) -> None:
+    schema = tmp_path / "schema.yaml"
+    schema.write_text("name: pairs\nheader: true\nlabel: y\nsparse: [a, b]\ntransform: none\nsplit: files\n")
+    (tmp_path / "train.csv").write_text("y,a,b\n1,x,u\n0,z,v\n")
+    first = convert(PreprocessSettings(data_path=str(tmp_path), schema=str(schema), output_path=str(tmp_path / "one")))
+    later = tmp_path / "later"
+    later.mkdir()
+    (later / "test.csv").write_text("y,a,b\n1,z,new\n")
+    for number, path in enumerate((later, later / "test.csv")):
+        given = {"data_path": str(path), "schema": str(schema), "output_path": str(tmp_path / f"two{number}")}
+        folder = convert(PreprocessSettings(**given, vocabulary=str(first)))
+        assert list(DataManifest.load(folder).splits) == ["test"]
+        known = read_split(first, "train")["ids"]
+        ids = read_split(folder, "test")["ids"]
+        assert ids[0, 0] in known[:2, 0]
+        assert ids[0, 1] == 0
+    with pytest.raises(InputError, match=r"holds no train\.csv"):
+        convert(PreprocessSettings(data_path=str(later), schema=str(schema), output_path=str(tmp_path / "three")))
+
+
 def test_serving_files_encode_as_the_conversion_did(data: Path, tmp_path: Path) -> None:
     folder = convert(settings(data, tmp_path / "out", threshold=2, split="none"))
     copy_serving_files(folder, tmp_path / "serving")

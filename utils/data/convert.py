@@ -46,7 +46,7 @@ def convert(settings: PreprocessSettings) -> Path:
     """
     _check_flags(settings)
     schema = _choose_schema(settings)
-    sources = find_sources(settings.data_path, schema)
+    sources = find_sources(settings.data_path, schema, need_train=not settings.vocabulary)
     schema = resolve_columns(schema, sources)
     with replaced_folder(_output_path(settings)) as folder:
         raw = _open(settings, schema, sources)
@@ -148,7 +148,7 @@ def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncode
 
 
 def _check_splits(splits: dict[str, DataSplit], schema: Schema, settings: PreprocessSettings) -> None:
-    if "train" not in splits:
+    if not splits or ("train" not in splits and not settings.vocabulary):
         raise InputError(f"--data_path {settings.data_path}: no valid row for training; check the file and the schema")
     absent = [split for split in SPLITS if split not in splits]
     if absent and schema.split == "files":

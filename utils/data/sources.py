@@ -47,20 +47,22 @@ class Block:
     """How many of its rows are wanted, from the first one on."""
 
 
-def find_sources(data_path: str, schema: Schema) -> tuple[Source, ...]:
+def find_sources(data_path: str, schema: Schema, *, need_train: bool = True) -> tuple[Source, ...]:
     """The input files that `--data_path` names: one source, or one a split under the split rule `files`.
 
     Raises:
-        InputError: nothing there, an empty file, or no training file.
+        InputError: nothing there, an empty file, or no training file although `need_train`.
     """
     folder = Path(data_path)
     if schema.split == "files" and folder.is_dir():
         sources = tuple(Source((path,), split) for split in _SPLITS if (path := _first_file(folder, (split,))))
-        if not sources or sources[0].split != "train":
+        if not sources or (need_train and sources[0].split != "train"):
             raise InputError(f"--data_path {data_path}: holds no train.csv or train.txt (plain, .gz or .xz)")
     else:
-        split = "train" if schema.split == "files" else None
-        sources = (Source(_find_files(data_path), split),)
+        files = _find_files(data_path)
+        named = files[0].name.partition(".")[0]
+        split = None if schema.split != "files" else named if named in _SPLITS and not need_train else "train"
+        sources = (Source(files, split),)
     for path in (path for source in sources for path in source.files):
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty; give one with rows")
