@@ -10,7 +10,8 @@ from utils.data.convert import convert
 from utils.data.synthetic import write_criteo_like
 from utils.device import set_up_device
 
-hypothesis.settings.register_profile("compiled", deadline=None)  # the first call of a compiled function compiles it
+# The first call of a compiled function compiles it, and a busy machine draws examples slowly: neither says a thing.
+hypothesis.settings.register_profile("compiled", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("compiled")
 
 
