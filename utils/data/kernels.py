@@ -12,7 +12,7 @@ WRONG_COLUMNS, WRONG_LABEL, WRONG_NUMBER = 1, 2, 3
 _RETURN, _BLANK = 13, 32
 _PLUS, _MINUS, _POINT, _ZERO, _NINE, _BIG_E, _SMALL_E = (ord(character) for character in "+-.09Ee")
 _TEN = 10.0 ** np.arange(309)
-_LARGEST = float(np.finfo(np.float32).max)
+_TOO_LARGE = (1 - 2.0**-25) * 2.0**128  # from here on a float32 rounds to infinity
 _MULTIPLIER_1, _MULTIPLIER_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S8, _S27, _S30, _S31 = np.uint64(8), np.uint64(27), np.uint64(30), np.uint64(31)
 
@@ -102,7 +102,7 @@ def _number(data, start, end):
     if found == 0 or place != end:
         return 0.0, False
     value = _scaled(float(mantissa), exponent)
-    return (-value if data[start] == _MINUS else value), value <= _LARGEST
+    return (-value if data[start] == _MINUS else value), value < _TOO_LARGE
 
 
 @_inlined
