@@ -1,11 +1,14 @@
 """What a model folder hands to the engine, and what the engine tells it about the data."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mindspore import nn
+
+from utils.config import EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,17 @@ class Model:
     eval_log: str = "./auc.log"
     default_config: str = "criteo_kaggle.yaml"
     optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}
+
+
+def door_settings(model: Model, *settings_classes: type) -> tuple[Any, ...]:
+    """The settings of one of a model's commands, from its presets and the command's words.
+
+    A preset serves all commands of a model, so it may hold the keys of the others.
+    """
+    return load_settings(
+        settings_classes,
+        sys.argv[1:],
+        known_elsewhere=(TrainSettings, EvalSettings, ExportSettings, InferSettings, model.settings),
+        config_folder=model.folder / "config",
+        default_config=model.default_config,
+    )

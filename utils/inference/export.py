@@ -1,7 +1,6 @@
 """The door `export.py`: a checkpoint to a served model, checked against the network it came from."""
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -11,12 +10,12 @@ import onnx
 from mindspore import Tensor
 from mindspore.onnx import export as export_onnx
 
-from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.config import DeviceSettings, ExportSettings
 from utils.data.manifest import copy_serving_files
 from utils.device import set_up_device
 from utils.errors import InputError
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
-from utils.model import Model
+from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint import CheckpointManifest, folder_of, load_checkpoint
 from utils.training.step import ScoreStep
@@ -27,13 +26,7 @@ CHECKED_BATCHES = (1, 7, 4096)
 
 def main(model: Model) -> None:
     """`python export.py`: write the model, its serving files beside it, and say how far its output is off."""
-    settings, device = load_settings(
-        (ExportSettings, DeviceSettings),
-        sys.argv[1:],
-        known_elsewhere=(TrainSettings, EvalSettings, InferSettings, model.settings),
-        config_folder=model.folder / "config",
-        default_config=model.default_config,
-    )
+    settings, device = door_settings(model, ExportSettings, DeviceSettings)
     suffix = f".{settings.file_format.lower()}"
     set_up_device(device)
     if suffix == ".air":

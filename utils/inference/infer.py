@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.config import DeviceSettings, InferSettings
 from utils.data.encode import RowEncoder
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
@@ -17,7 +17,7 @@ from utils.data.text import parse_rows, split_line
 from utils.device import set_up_device
 from utils.errors import InputError
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
-from utils.model import Model
+from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint import folder_of, load_checkpoint
 
@@ -26,13 +26,7 @@ _BLOCK_BYTES = 1 << 22
 
 def main(model: Model) -> None:
     """`python infer.py`: score `--input` with an exported model or a checkpoint."""
-    settings, device = load_settings(
-        (InferSettings, DeviceSettings),
-        sys.argv[1:],
-        known_elsewhere=(TrainSettings, EvalSettings, ExportSettings, model.settings),
-        config_folder=model.folder / "config",
-        default_config=model.default_config,
-    )
+    settings, device = door_settings(model, InferSettings, DeviceSettings)
     if bool(settings.mindir_path) == bool(settings.checkpoint_path):
         raise InputError("give either --mindir_path or --checkpoint_path")
     if settings.infer_batch_size < 1:

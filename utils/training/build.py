@@ -90,7 +90,8 @@ class Training:
             for tables in self.tables
             for parameter in (tables.saved_parameters() if with_slots else (tables.weight,))
         }
-        others = [p for p in self._saved.values() if p.name not in of_tables and p.name not in self._table_names()]
+        table_names = {parameter.name for tables in self.tables for parameter in tables.saved_parameters()}
+        others = [p for p in self._saved.values() if p.name not in table_names]
         network = {parameter.name for parameter in self.network.get_parameters()}
         load_parameters([p for p in others if with_slots or p.name in network], checkpoint)
         checkpoint.fill(of_tables, self.placements(), this_rank()[0])
@@ -98,9 +99,6 @@ class Training:
     def placements(self) -> dict[str, Placement]:
         """Where the rows of each table are, by its name."""
         return {tables.weight.name: tables.placement for tables in self.tables}
-
-    def _table_names(self) -> set[str]:
-        return {parameter.name for tables in self.tables for parameter in tables.saved_parameters()}
 
 
 def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:

@@ -8,13 +8,13 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
-from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.config import DeviceSettings, EvalSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
 from utils.data.reading import Part, prefetched, read_batches
 from utils.device import reading_workers, set_up_device, this_rank
 from utils.errors import InputError
-from utils.model import Model
+from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, now
@@ -25,13 +25,7 @@ from utils.training.step import ScoreStep
 
 def main(model: Model) -> None:
     """`python eval.py`: score a checkpoint on a split, print the model's line and append it to its log."""
-    settings, device = load_settings(
-        (EvalSettings, DeviceSettings),
-        sys.argv[1:],
-        known_elsewhere=(TrainSettings, ExportSettings, InferSettings, model.settings),
-        config_folder=model.folder / "config",
-        default_config=model.default_config,
-    )
+    settings, device = door_settings(model, EvalSettings, DeviceSettings)
     path = Path(settings.checkpoint_path)
     folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
     data = DataManifest.load(folder)

@@ -2,16 +2,15 @@
 
 import dataclasses
 import json
-import sys
 from pathlib import Path
 
-from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
 from utils.data.reading import steps_of
 from utils.device import set_up_device, set_up_ranks
 from utils.errors import InputError
-from utils.model import Features, Model
+from utils.model import Features, Model, door_settings
 from utils.training.build import Training, check_build
 from utils.training.checkpoint import (
     Checkpoint,
@@ -37,13 +36,7 @@ _MAY_CHANGE = {
 
 def main(model: Model) -> int:
     """`python train.py`: returns the exit code, 0, or 143 / 130 after SIGTERM / Ctrl-C."""
-    settings, hyper_parameters, device = load_settings(
-        (TrainSettings, model.settings, DeviceSettings),
-        sys.argv[1:],
-        known_elsewhere=(EvalSettings, ExportSettings, InferSettings),
-        config_folder=model.folder / "config",
-        default_config=model.default_config,
-    )
+    settings, hyper_parameters, device = door_settings(model, TrainSettings, model.settings, DeviceSettings)
     signals = Signals()
     folder, _ = find_data(settings.dataset_path)
     data = DataManifest.load(folder)
