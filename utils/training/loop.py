@@ -22,7 +22,7 @@ from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpo
 from utils.training.evaluate import evaluate
 from utils.training.logs import append_line, append_lines, now
 from utils.training.schedule import hyper_at
-from utils.training.signals import InterruptedTrainingError, Signals
+from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
 _LOSSES_HELD = 50
 
@@ -73,15 +73,16 @@ def train(run: Run, progress: Progress, signals: Signals) -> int:
     """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
     if run.settings.do_eval and run.valid_split is None and run.is_first_rank:
         print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
-    signals.can_finish = run.part.ranks == 1  # several ranks would have to end at the same step
+    signals.can_finish = True
+    ending = EndRequest(signals)
     try:
         while not progress.finished:
             progress = _next_epoch(progress)
-            progress = _train_epoch(run, progress, signals)
-            progress = _end_epoch(run, progress, signals)
+            progress = _train_epoch(run, progress, ending)
+            progress = _end_epoch(run, progress, ending)
     except InterruptedTrainingError:
-        print(f"ended by signal {signals.received}; go on with --resume", file=sys.stderr)
-        return 128 + signals.received
+        print(f"ended by signal {ending.signal}; go on with --resume", file=sys.stderr)
+        return 128 + ending.signal
     return 0
 
 
@@ -99,7 +100,7 @@ def _next_epoch(progress: Progress) -> Progress:
     )
 
 
-def _train_epoch(run: Run, progress: Progress, signals: Signals) -> Progress:
+def _train_epoch(run: Run, progress: Progress, ending: EndRequest) -> Progress:
     settings, losses = run.settings, _LossLog(run)
     part = dataclasses.replace(run.part, first_row=progress.rows)
     batches = read_batches(
@@ -120,11 +121,12 @@ def _train_epoch(run: Run, progress: Progress, signals: Signals) -> Progress:
             if progress.step % _LOSSES_HELD == 0:
                 rate = (rows - first_row) / (time.time() - started)
                 bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)
+            ending.after_step()
             due = settings.save_checkpoint_steps and _global_step(progress) % settings.save_checkpoint_steps == 0
-            if (due or signals.received) and rows < run.rows:
+            if (due or ending.signal) and rows < run.rows:
                 losses.flush()
                 _save(run, progress)
-                signals.check()
+                ending.check()
     finally:
         bar.close()
         losses.flush()
@@ -142,10 +144,11 @@ def _step(run: Run, progress: Progress, batch: Batch) -> Tensor:
     return run.training.step(*map(Tensor, inputs), *hyper)
 
 
-def _end_epoch(run: Run, progress: Progress, signals: Signals) -> Progress:
+def _end_epoch(run: Run, progress: Progress, ending: EndRequest) -> Progress:
     """Evaluate, decide whether this was the best and whether it was the last, and save."""
     settings = run.settings
-    if signals.received:
+    ending.ask()
+    if ending.signal:
         _save(run, progress)
         raise InterruptedTrainingError
     better = False
@@ -163,7 +166,8 @@ def _end_epoch(run: Run, progress: Progress, signals: Signals) -> Progress:
     finished = stops_early(progress, settings) or progress.epoch >= settings.epochs
     progress = dataclasses.replace(progress, evaluated=True, finished=finished)
     _save(run, progress, best=better)
-    signals.check()
+    ending.ask()
+    ending.check()
     return progress
 
 

@@ -1,5 +1,6 @@
 """What ranks say to each other beside the step: a barrier, a check that all train the same, rows for the metrics."""
 
+import functools
 import hashlib
 
 import numpy as np
@@ -18,9 +19,15 @@ class _Gather(nn.Cell):
         return self.all_gather(x)
 
 
+@functools.cache
+def _gather_cell() -> _Gather:
+    """One cell for all calls: a new one would be compiled anew, a hundred times slower than what it does."""
+    return _Gather()
+
+
 def gather(array: np.ndarray) -> np.ndarray:
     """A float32 or int32 array (n, ...) of every rank, all of one shape: (N n, ...), rank after rank."""
-    return array if this_rank()[1] == 1 else _Gather()(Tensor(array)).asnumpy()
+    return array if this_rank()[1] == 1 else _gather_cell()(Tensor(array)).asnumpy()
 
 
 def barrier() -> None:

@@ -4,6 +4,12 @@ import os
 import signal
 import sys
 import threading
+import time
+
+import numpy as np
+
+from utils.device import this_rank
+from utils.training.ranks import gather
 
 _SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
@@ -29,13 +35,48 @@ class Signals:
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
         threading.Thread(target=self._take, daemon=True).start()
 
-    def check(self) -> None:
-        """Raise InterruptedTrainingError when a signal has come."""
-        if self.received:
-            raise InterruptedTrainingError
-
     def _take(self) -> None:
         while True:
             self.received = signal.sigwait(_SIGNALS)
             if not self.can_finish:
                 os._exit(128 + self.received)
+
+
+class EndRequest:
+    """The signal that came to any rank, 0 for none; all ranks see it at the same step, and so end together.
+
+    They ask each other about once a second, for the price of one small collective. A rank that is alone asks nobody.
+    """
+
+    def __init__(self, signals: Signals) -> None:
+        self._signals = signals
+        self._alone = this_rank()[1] == 1
+        self._agreed = 0
+        self._steps, self._steps_between = 0, 1
+        self._asked = time.monotonic()
+
+    @property
+    def signal(self) -> int:
+        """The signal's number."""
+        return self._signals.received if self._alone else self._agreed
+
+    def after_step(self) -> None:
+        """Ask the other ranks, where it is time to; to be called after every step."""
+        self._steps += 1
+        if self._steps >= self._steps_between:
+            self.ask()
+
+    def ask(self) -> None:
+        """Ask the other ranks, which have to do so at the same step."""
+        if self._alone:
+            return
+        steps_a_second = self._steps / (time.monotonic() - self._asked)
+        steps_between = int(np.clip(steps_a_second, 1, 2 * self._steps_between))
+        everyone = gather(np.array([[self._signals.received, steps_between]], np.int32))
+        self._agreed, self._steps_between = int(everyone[:, 0].max()), int(everyone[0, 1])
+        self._steps, self._asked = 0, time.monotonic()
+
+    def check(self) -> None:
+        """Raise InterruptedTrainingError when a signal has come."""
+        if self.signal:
+            raise InterruptedTrainingError
