@@ -81,6 +81,8 @@ def cluster_of(settings: LaunchSettings) -> Cluster:
     """
     if settings.ranks < 1:
         raise InputError(f"--ranks={settings.ranks}: must be at least 1")
+    if not 0 <= settings.master_port < 1 << 16:
+        raise InputError(f"--master_port={settings.master_port}: must be a port, 1 to 65535")
     table = read_rank_table(Path(settings.rank_table), settings.ranks) if settings.rank_table else None
     nodes = settings.nodes or (len(table.servers) if table else 1)
     if nodes < 1 or settings.ranks % nodes:

@@ -100,7 +100,8 @@ class _Job:
     """The processes of this machine while they run."""
 
     def __init__(self, command: list[str], cluster: Cluster) -> None:
-        self.cluster = cluster
+        # msrun starts a scheduler wherever it finds the master's address, so also where two "machines" are one.
+        self.has_scheduler = cluster.node_rank == 0
         self.signal = 0
         self.ranks: dict[int, int] = {}
         """Process id to rank, of those that run."""
@@ -128,8 +129,7 @@ class _Job:
         while ended := next_ended(deadline):
             process_id, code = ended
             rank = self.ranks.pop(process_id, None)
-            # Where two machines are really one, msrun starts a second scheduler, which finds its port taken.
-            if code and not (process_id == self.scheduler and self.cluster.node_rank > 0):
+            if code and (self.has_scheduler or process_id != self.scheduler):
                 failures.append((rank, code))
                 deadline = deadline or time.monotonic() + _GRACE
             if failures and not self.ranks:
@@ -142,6 +142,8 @@ class _Job:
                 self.ranks[process_id] = int(environment["RANK_ID"])
             elif environment.get("MS_ROLE") == "MS_SCHED":
                 self.scheduler = process_id
+                if not self.has_scheduler:
+                    send(process_id, signal.SIGKILL)
 
     def _pass_on(self, number: int, _: object) -> None:
         """A first signal goes to the ranks, which save and end; a second ends them at once."""

@@ -44,7 +44,9 @@ def main(model: Model) -> int:
     target = set_up_device(device, settings.seed)
     check_build(settings, target)
     set_up_ranks()
-    check_alike({"settings": repr((settings, hyper_parameters)), "data": repr(data)})
+    # The same data may lie elsewhere on another machine.
+    same = dataclasses.replace(settings, dataset_path="")
+    check_alike({"settings": repr((same, hyper_parameters)), "data": repr(data)})
     training = Training(model, hyper_parameters, Features.of(data), settings, target)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
     run = Run(model, settings, network, folder, data, training, _fixed(settings))
