@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from utils.errors import InputError
-from utils.hccl_tools.rank_table import check_rank_table
+from utils.hccl_tools.rank_table import RankTable, read_rank_table
 
 TOOL = Path(__file__).parents[2] / "utils/hccl_tools/hccl_tools.py"
 
@@ -26,7 +26,7 @@ def table(tmp_path: Path) -> Path:
 
 
 def test_a_written_table_is_accepted(table: Path) -> None:
-    check_rank_table(table, 8)
+    assert read_rank_table(table, 8) == RankTable(table, ("10.0.0.7",), (tuple(range(8)),))
     devices = json.loads(table.read_text())["server_list"][0]["device"]
     assert devices[3] == {"device_id": "3", "device_ip": "192.98.92.103", "rank_id": "3"}
 
@@ -35,7 +35,7 @@ def test_a_written_table_is_accepted(table: Path) -> None:
     ("change", "message"),
     [
         (lambda devices: devices.pop(), "8 ranks are to start"),
-        (lambda devices: devices[1].update(rank_id="0"), "rank_id 0 comes up twice"),
+        (lambda devices: devices[1].update(rank_id="0"), "a rank_id comes up twice"),
         (lambda devices: devices[1].update(device_id="0"), "device_id comes up twice"),
         (lambda devices: devices[2].update(device_ip="192.98.92"), "'192.98.92' is no address"),
         (lambda devices: devices[2].pop("rank_id"), "no whole number 'rank_id'"),
@@ -46,10 +46,10 @@ def test_a_wrong_table_is_refused(table: Path, change, message: str) -> None:
     change(content["server_list"][0]["device"])
     table.write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
-        check_rank_table(table, 8)
+        read_rank_table(table, 8)
 
 
 def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.json").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
-        check_rank_table(tmp_path / "table.json", 8)
+        read_rank_table(tmp_path / "table.json", 8)
