@@ -1,7 +1,7 @@
-"""One rank of an equality test: a few steps of a real model on given data, and what came of them.
+"""One rank of the equality tests: a few steps of real models on given data, and what came of them.
 
-python worker.py JOB.json OUTPUT: each rank writes OUTPUT.<rank>.npz with the losses of all steps, the network's weights
-and the pieces of the tables that it holds.
+python worker.py JOBS.json OUTPUT: each rank writes OUTPUT.<job>.<rank>.npz with the losses of all steps, and the
+network's weights and the pieces of the tables that it holds, before the first step and after the last.
 """
 
 import importlib
@@ -14,46 +14,69 @@ from mindspore import Tensor
 from utils.config import DeviceSettings, TrainSettings, from_dict
 from utils.data.reading import Part, row_keys
 from utils.device import set_up_device, set_up_ranks
+from utils.embedding import placement
 from utils.model import Features
 from utils.training.build import Training
+from utils.training.ranks import barrier
 from utils.training.schedule import hyper_at
 
 
-def main(job_path: str, output: str) -> None:
-    """Train `steps` global batches of the job, on a CPU with the kernels of its `target`."""
-    with open(job_path) as file:
-        job = json.load(file)
+def main(jobs_path: str, output: str) -> None:
+    """Do all jobs, one after another."""
+    with open(jobs_path) as file:
+        jobs = json.load(file)
     set_up_device(DeviceSettings("CPU"), 1)
     rank, ranks = set_up_ranks()
+    for number, job in enumerate(jobs):
+        np.savez(f"{output}.{number}.{rank}.npz", **train(job, rank, ranks))
+    barrier()
+
+
+def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
+    """Train the job's global batches, of `rows` rows each, on a CPU with the kernels of its `target`."""
+    placement.CUT_SHARE = job["cut_share"]  # tables of a few rows are to lie as large ones would
     model = importlib.import_module(f"{job['model']}.src").MODEL
-    settings = from_dict(TrainSettings, job["settings"], job_path)
-    sizes = tuple(job["table_sizes"])
-    network = from_dict(model.settings, job["network"], job_path)
-    training = Training(model, network, Features(job["dense"], sizes), settings, job["target"])
-    batch = job["global_batch"] // ranks
-    part = Part(batch, rank, ranks)
+    settings = from_dict(TrainSettings, job["settings"], "settings")
+    network = from_dict(model.settings, job["network"], "network")
+    features = Features(job["dense"], tuple(job["table_sizes"]))
+    training = Training(model, network, features, settings, job["target"])
+    found = arrays("start", training, rank)
     losses = []
-    for step in range(1, job["steps"] + 1):
-        data = global_batch(step, job["global_batch"], sizes, job["dense"])
-        mine = [array[rank * batch : (rank + 1) * batch] for array in data]
-        keys = row_keys(settings.seed, step, part, job["global_batch"])
-        inputs = *mine, np.ones((batch, 1), np.float32), keys, np.float32(job["global_batch"])
+    for step, rows in enumerate(job["rows"], 1):
+        part = Part(job["global_batch"] // ranks, rank, ranks)
+        keys = row_keys(settings.seed, step, part, rows)
+        inputs = *own_rows(global_batch(step, rows, features), part), keys, np.float32(rows)
         losses.append(float(training.step(*map(Tensor, inputs), *hyper_at(settings, step, 1.0)).asnumpy()))
-    arrays = {f"network:{p.name}": p.asnumpy() for p in training.network.get_parameters()}
+    return found | arrays("end", training, rank) | {"losses": np.array(losses)}
+
+
+def global_batch(step: int, rows: int, features: Features) -> tuple[np.ndarray, ...]:
+    """The same ids, dense values and labels whatever the number of ranks; many ids come up more than once."""
+    generator = np.random.default_rng(step)
+    ids = (generator.random((rows, features.fields)) ** 2 * features.table_sizes).astype(np.int32)
+    values = generator.random((rows, features.dense), dtype=np.float32)
+    label = (generator.random((rows, 1)) < 0.3).astype(np.float32)
+    return ids, values, label
+
+
+def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> tuple[np.ndarray, ...]:
+    """This rank's part of a global batch, filled up with a row that is not present; and which rows are present."""
+    rows = len(batch[0])
+    first, last = rows * part.rank // part.ranks, rows * (part.rank + 1) // part.ranks
+    places = np.full(part.batch_size, min(first, rows - 1))
+    places[: last - first] = np.arange(first, last)
+    present = np.arange(part.batch_size) < last - first
+    return *(column[places] for column in batch), present.astype(np.float32).reshape(-1, 1)
+
+
+def arrays(when: str, training: Training, rank: int) -> dict[str, np.ndarray]:
+    """Copies of the network's weights and of all pieces of tables that this rank holds."""
+    found = {f"{when}:network:{p.name}": p.asnumpy().copy() for p in training.network.get_parameters()}
     for tables in training.tables:
         for piece in tables.placement.pieces[rank]:
             rows = tables.weight.asnumpy()[piece.offset : piece.offset + piece.rows]
-            arrays[f"table:{tables.weight.name}:{piece.field}:{piece.start}"] = rows
-    np.savez(f"{output}.{rank}.npz", losses=losses, held=[t.weight.shape[0] for t in training.tables], **arrays)
-
-
-def global_batch(step: int, rows: int, sizes: tuple[int, ...], dense: int) -> tuple[np.ndarray, ...]:
-    """The same ids, dense values and labels whatever the number of ranks; many ids come up more than once."""
-    generator = np.random.default_rng(step)
-    ids = (generator.random((rows, len(sizes))) ** 2 * sizes).astype(np.int32)
-    values = generator.random((rows, max(dense, 1)), dtype=np.float32)
-    label = (generator.random((rows, 1)) < 0.3).astype(np.float32)
-    return ids, values, label
+            found[f"{when}:table:{tables.weight.name}:{piece.field}:{piece.start}"] = rows.copy()
+    return found
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
 from utils.errors import InputError, run_door
 
 # A table heavier than this share of what one rank holds is cut: whole tables then move a rank's memory by little.
-_CUT_SHARE = 0.01
+CUT_SHARE = 0.01
 FLOAT_BYTES = ID_BYTES = 4
 
 
@@ -89,7 +89,7 @@ def place(table_sizes: tuple[int, ...], ranks: int, replicate_below: int = 0) ->
         return Placement(table_sizes, 1, (), (tuple(range(len(table_sizes))),), ())
     replicated = tuple(field for field, size in enumerate(table_sizes) if size < replicate_below)
     spread = sorted((f for f in range(len(table_sizes)) if f not in replicated), key=lambda f: (-table_sizes[f], f))
-    heavy = sum(table_sizes[field] for field in spread) / ranks * _CUT_SHARE
+    heavy = sum(table_sizes[field] for field in spread) / ranks * CUT_SHARE
     cut_count = sum(table_sizes[field] > heavy for field in spread)
     cut_count += (len(spread) - cut_count) % ranks
     dealt = spread[cut_count:]
