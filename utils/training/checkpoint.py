@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,11 @@ class CheckpointManifest:
     progress: Progress
     format_version: int = FORMAT_VERSION
 
+    @property
+    def ranks(self) -> int:
+        """How many ranks wrote the checkpoint."""
+        return next(iter(self.placements.values())).ranks
+
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
@@ -79,19 +85,46 @@ class Checkpoint:
             targets: (rows, D) arrays by parameter name; a slot is called `<table>.<slot>`.
             placements: how each table is to lie, by its name.
             rank: whose pieces the targets are.
+
+        Raises:
+            DamagedCheckpointError: a rank's file is damaged; the message offers the newest checkpoint that is whole.
+            InputError: the checkpoint has no such tables.
         """
-        ranks = next(iter(self.manifest.placements.values())).ranks
-        for source_rank in range(ranks):
-            arrays = self.arrays if source_rank == 0 else read_checkpoint_file(self.path / rank_file(source_rank))[1]
-            for name, target in targets.items():
-                table = name.partition(".")[0]
-                source = arrays.get(name)
-                if source is None or source.shape[1:] != target.shape[1:]:
-                    raise InputError(
-                        f"{self.path}: holds no {name} of this width; use the settings it was trained with"
-                    )
-                pieces = self.manifest.placements[table].pieces[source_rank]
-                _copy_rows(source, pieces, target, placements[table].pieces[rank])
+        try:
+            for source_rank, arrays in enumerate(self.arrays_of_ranks()):
+                self._copy(source_rank, arrays, targets, placements, rank)
+        except DamagedCheckpointError as error:
+            raise DamagedCheckpointError(f"{error}{_offer(self.path, self.manifest.model)}") from None
+
+    def arrays_of_ranks(self) -> Iterator[dict[str, np.ndarray]]:
+        """What each rank's file holds, read one at a time.
+
+        Raises:
+            DamagedCheckpointError: a file is cut short or changed, or is of another checkpoint.
+        """
+        yield self.arrays
+        for rank in range(1, self.manifest.ranks):
+            path = self.path / rank_file(rank)
+            text, arrays = read_checkpoint_file(path)
+            if _parse_manifest(path, text) != self.manifest:
+                raise DamagedCheckpointError(f"{path}: damaged, it is a part of another checkpoint")
+            yield arrays
+
+    def _copy(
+        self,
+        source_rank: int,
+        arrays: dict[str, np.ndarray],
+        targets: dict[str, np.ndarray],
+        placements: dict[str, Placement],
+        rank: int,
+    ) -> None:
+        for name, target in targets.items():
+            table = name.partition(".")[0]
+            source = arrays.get(name)
+            if source is None or source.shape[1:] != target.shape[1:]:
+                raise InputError(f"{self.path}: holds no {name} of this width; use the settings it was trained with")
+            held = self.manifest.placements[table].pieces[source_rank]
+            _copy_rows(source, held, target, placements[table].pieces[rank])
 
 
 def start_folder(folder: Path, data_folder: Path) -> None:
@@ -158,7 +191,7 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
         DamagedCheckpointError: cut short or changed; the message offers the newest whole checkpoint before it.
         InputError: no such file, or a checkpoint of another model.
     """
-    if path.is_dir() and not (path / rank_file(0)).exists():
+    if path.is_dir() and not _is_sharded(path):
         linked = path / f"{model}.ckpt"
         if not linked.exists():
             raise InputError(f"{path}: holds no {model}.ckpt; give the file or folder that train.py wrote")
@@ -177,16 +210,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint of any model: its file, or the first of its folder.
 
     Raises:
-        DamagedCheckpointError: cut short or changed.
+        DamagedCheckpointError: cut short or changed, or a rank's file is missing.
         InputError: no such file, or none of this zoo.
     """
-    text, arrays = read_checkpoint_file(path / rank_file(0) if (path / rank_file(0)).exists() else path)
-    return Checkpoint(path, _parse_manifest(path, text), arrays)
+    sharded = _is_sharded(path)
+    if sharded:
+        _check_there(path / rank_file(0))
+    text, arrays = read_checkpoint_file(path / rank_file(0) if sharded else path)
+    checkpoint = Checkpoint(path, _parse_manifest(path, text), arrays)
+    for rank in range(1, checkpoint.manifest.ranks):
+        _check_there(path / rank_file(rank))
+    return checkpoint
 
 
 def folder_of(path: Path) -> Path:
     """The folder of checkpoints that a `--checkpoint_path` means: itself, or the one that the checkpoint lies in."""
-    return path if path.is_dir() and not (path / rank_file(0)).exists() else path.parent
+    return path if path.is_dir() and not _is_sharded(path) else path.parent
 
 
 def data_folder_of(path: Path) -> Path:
@@ -240,7 +279,17 @@ def _placement(values: dict[str, Any]) -> Placement:
 
 
 def rank_file(rank: int) -> str:
+    """The name of a rank's file in the folder that is a checkpoint over several ranks."""
     return f"rank_{rank}.ckpt"
+
+
+def _is_sharded(path: Path) -> bool:
+    return path.is_dir() and any(path.glob("rank_*.ckpt"))
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        raise DamagedCheckpointError(f"{path}: missing, the checkpoint is not whole")
 
 
 def _write_rank(path: Path, text: str, arrays: dict[str, np.ndarray], rank: int) -> None:
@@ -277,7 +326,8 @@ def _offer(damaged: Path, model: str) -> str:
         if os.stat(path).st_ino == same_file:
             continue
         try:
-            read_checkpoint(path)
+            for _ in read_checkpoint(path).arrays_of_ranks():
+                pass
         except InputError:
             continue
         return f"; {path.name} before it is whole: remove the damaged file to resume from it, or name it"

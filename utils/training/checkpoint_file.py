@@ -88,7 +88,7 @@ def _messages(manifest: str, arrays: dict[str, np.ndarray]) -> Iterator[bytes]:
     yield _message(MANIFEST, [0], "str", np.array(manifest).tobytes())
     for name, array in arrays.items():
         flat = array.reshape(-1)
-        for first in range(0, flat.size, _SLICE_BYTES // 4):
+        for first in range(0, max(flat.size, 1), _SLICE_BYTES // 4):  # a rank may hold no row of a table
             yield _message(name, array.shape, "Float32", flat[first : first + _SLICE_BYTES // 4].tobytes())
 
 
