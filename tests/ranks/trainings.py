@@ -1,0 +1,69 @@
+"""The training that the tests of checkpoints and of evaluation over ranks run: DCN's commands on tiny data."""
+
+import re
+from pathlib import Path
+
+from tests.distributed import job, make_model_folder, processes_in, run_job, wait_until
+from tests.helpers import LOSS_LINE, REPOSITORY
+
+GLOBAL_BATCH = 64
+FLAGS = (
+    "--config_path=quickstart.yaml", "--embedding_dim=4", "--mlp=16,8", "--dropout=0.2", "--table_optimizer=adagrad",
+    "--dense_optimizer=adam", "--replicate_below=50", "--save_checkpoint_steps=20", "--keep_checkpoint_max=2",
+)  # fmt: skip
+
+
+def dcn_folder(folder: Path) -> Path:
+    """A folder to train DCN in."""
+    return make_model_folder(folder, (REPOSITORY / "dcn" / "train.py").read_text())
+
+
+def launched(ranks: int, data: Path, *flags: str) -> dict[str, object]:
+    """How a launcher is called to train global batches of one size on so many ranks."""
+    script, words = "run_distribute_train.sh", (ranks, data)
+    if ranks == 1:
+        script, words = "run_standalone_train.sh", (0, "CPU", data)
+    return {"script": script, "words": (*words, f"--batch_size={GLOBAL_BATCH // ranks}", *FLAGS, *flags)}
+
+
+def train(folder: Path, ranks: int, data: Path, *flags: str) -> None:
+    """Train to the end."""
+    call = launched(ranks, data, *flags)
+    done = run_job(folder, *call.pop("words"), **call)
+    assert done.returncode == 0, output(folder)
+    assert processes_in(folder) == []
+
+
+def train_until(folder: Path, number: int, ranks: int, data: Path, *flags: str) -> int:
+    """Train, send the launcher a signal once a new checkpoint is there, and return its exit code."""
+    before = last_progress(folder)
+    call = launched(ranks, data, "--epochs=1000", *flags)
+    with job(folder, *call.pop("words"), **call) as launcher:
+        wait_until(lambda: last_progress(folder) > before, launcher)
+        launcher.send_signal(number)
+        code = launcher.wait(60)
+    assert processes_in(folder) == []
+    return code
+
+
+def last_progress(folder: Path) -> tuple[int, int]:
+    """Epoch and step of the newest checkpoint."""
+    found = (re.fullmatch(r"dcn-(\d+)_(\d+)\.ckpt", path.name) for path in (folder / "checkpoint").glob("*.ckpt"))
+    return max(((int(match[1]), int(match[2])) for match in found if match), default=(0, 0))
+
+
+def losses(folder: Path) -> dict[tuple[int, int], float]:
+    """The loss of every epoch and step, from the logs of one rank and of several."""
+    found = {}
+    for log in (folder / "loss.log", folder / "log0" / "loss.log"):
+        for line in log.read_text().splitlines() if log.exists() else ():
+            match = LOSS_LINE.match(line)
+            step = int(match[2]), int(match[3])
+            assert step not in found
+            found[step] = float(match[4])
+    return found
+
+
+def output(folder: Path) -> str:
+    """What the job has said: shown where a test fails."""
+    return "".join(path.read_text()[-3000:] for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log"))
