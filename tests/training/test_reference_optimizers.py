@@ -12,6 +12,7 @@ from utils.training.dense_optimizers import dense_optimizer
 from utils.training.schedule import hyper_at
 
 ROWS, WIDTH, RATE = 12, 3, 0.05
+TARGETS = ("CPU", "GPU")
 FTRL_SETTINGS = TrainSettings(ftrl_learning_rate=0.1, ftrl_l1=0.02, ftrl_l2=0.03, learning_rate=RATE)
 
 
@@ -50,17 +51,19 @@ def summed(rows: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return total
 
 
-def test_sparse_ftrl_equals_numpy_with_repeated_ids() -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_sparse_ftrl_equals_numpy_with_repeated_ids(target: str) -> None:
     weight = Parameter(Tensor(normal(ROWS, WIDTH) * 0.1), name="table")
     reference = ReferenceFTRL(weight.asnumpy(), FTRL_SETTINGS)
-    optimizer = sparse_optimizer("ftrl", weight, FTRL_SETTINGS)
+    optimizer = sparse_optimizer("ftrl", weight, FTRL_SETTINGS, target)
     for step in range(1, 7):
         rows, gradients = draw(step)
         if step == 6:
             gradients = gradients * 0  # a row without a gradient is still made small by L1
         hyper = hyper_at(FTRL_SETTINGS, step, 1.0)
-        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper)
         reference.apply(np.unique(rows), summed(rows, gradients))
+        rows, gradients = np.append(rows, np.int32(ROWS)), np.append(gradients, np.zeros((1, WIDTH), np.float32), 0)
+        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper)
     np.testing.assert_allclose(weight.asnumpy(), reference.weights, rtol=1e-4, atol=1e-6)
     assert weight.asnumpy()[6:].tobytes() == (normal(ROWS, WIDTH) * 0.1)[6:].tobytes()
 
@@ -82,16 +85,17 @@ L2 = 0.3
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam", "ftrl"])
-def test_the_norm_of_a_sparse_gradient_sums_repeated_ids_first(name: str) -> None:
-    check_norm(name, TrainSettings(), summed)
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_norm_of_a_sparse_gradient_sums_repeated_ids_first(name: str, target: str) -> None:
+    check_norm(name, TrainSettings(), summed, target)
 
 
 def test_the_norm_of_a_dense_gradient_has_the_whole_tables_l2_in_it() -> None:
     check_norm("adam", TrainSettings(embedding_l2=L2), lambda *batch: summed(*batch) + L2 * normal(ROWS, WIDTH))
 
 
-def check_norm(name: str, settings: TrainSettings, expected: Callable[..., np.ndarray]) -> None:
-    optimizer = sparse_optimizer(name, Parameter(Tensor(normal(ROWS, WIDTH)), name="table"), settings)
+def check_norm(name: str, settings: TrainSettings, expected: Callable[..., np.ndarray], target: str = "CPU") -> None:
+    optimizer = sparse_optimizer(name, Parameter(Tensor(normal(ROWS, WIDTH)), name="table"), settings, target)
 
     class Squares(nn.Cell):
         def construct(self, rows: Tensor, gradients: Tensor) -> Tensor:
@@ -105,7 +109,7 @@ def check_norm(name: str, settings: TrainSettings, expected: Callable[..., np.nd
 def test_l2_moves_every_row_of_a_table_on_every_step() -> None:
     settings = TrainSettings(embedding_l2=L2, learning_rate=RATE)
     weight = Parameter(Tensor(normal(ROWS, WIDTH)), name="table")
-    optimizer = sparse_optimizer("adam", weight, settings)
+    optimizer = sparse_optimizer("adam", weight, settings, "CPU")
     expected = weight.asnumpy().astype(np.float64)
     moment1, moment2 = np.zeros_like(expected), np.zeros_like(expected)
     for step in range(1, 4):

@@ -5,18 +5,21 @@ All are cells over one table `weight` (R, D):
     gradient = optimizer.gradient(rows, gradients)     what is applied: `gradients`, or the whole table's gradient
     optimizer(rows, gradient, hyper)                   the update
 
-with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32 and `hyper`, the tuple of
+with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32, 0 there, and `hyper`, the tuple of
 utils.training.schedule.hyper_at. A row's repeated gradients are summed before they are used. `slots` are the
-optimizer's own parameters, saved with the table.
+optimizer's own parameters, saved with the table. The device decides how a table is updated, not what comes of it:
+`kernels` is utils.embedding.cpu_kernels or utils.embedding.portable_kernels.
 """
 
 from collections.abc import Callable
+from types import ModuleType
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from utils.config import TrainSettings
 from utils.device import this_rank
+from utils.embedding import cpu_kernels, portable_kernels
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
 # TensorFlow's default. A positive start also keeps rows whose first gradient is 0 from dividing 0 by 0.
@@ -27,11 +30,12 @@ TABLE_OPTIMIZERS = ("sgd", "adagrad", "lazy_adam", "ftrl", "adam")
 class SparseOptimizer(nn.Cell):
     """What the sparse optimizers share: their gradient is that of the batch's rows."""
 
-    def __init__(self, weight: Parameter) -> None:
+    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
         super().__init__(auto_prefix=False)
         self.weight = weight
         self.ranks = this_rank()[1]
         self.slots = ()
+        self.sum_repeated = kernels.SumRepeated()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
         return gradients
@@ -41,8 +45,8 @@ class SparseOptimizer(nn.Cell):
 
         Every rank has the first `replicated` rows, and the ranks' sums are added up: so each takes its share of them.
         """
-        distinct, place = ops.unique(rows)
-        squares = ops.unsorted_segment_sum(gradient, place, distinct.shape[0]).square().sum(1)
+        distinct, sums = self.sum_repeated(rows, gradient)
+        squares = sums.square().sum(1)
         replicated_squares = (squares * (distinct < replicated).astype(squares.dtype)).sum()
         return squares.sum() - replicated_squares * (1 - 1 / self.ranks)
 
@@ -50,8 +54,8 @@ class SparseOptimizer(nn.Cell):
 class SparseSGD(SparseOptimizer):
     """w -= lr g. Adding every occurrence is the same as adding the sum."""
 
-    def __init__(self, weight: Parameter) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
+        super().__init__(weight, kernels)
         self.last_row = weight.shape[0] - 1
         self.index_add = ops.IndexAdd(axis=0)
 
@@ -61,36 +65,30 @@ class SparseSGD(SparseOptimizer):
 
 
 class SparseAdagrad(SparseOptimizer):
-    """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR.
+    """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR."""
 
-    The kernel is proximal Adagrad without its L1 and L2 terms: the one of the Adagrad kernels that sums repeated rows.
-    """
-
-    def __init__(self, weight: Parameter) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
+        super().__init__(weight, kernels)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.slots = (self.accumulator,)
-        self.update = ops.FusedSparseProximalAdagrad()
+        self.update = kernels.Adagrad()
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        self.update(self.weight, self.accumulator, hyper[0], 0.0, 0.0, gradient, rows)
-        return hyper[0]
+        return self.update(self.weight, self.accumulator, hyper[0], rows, gradient)
 
 
 class LazyAdam(SparseOptimizer):
     """Adam (Kingma & Ba 2015, algorithm 1) whose moments decay only where a row is in the batch."""
 
-    def __init__(self, weight: Parameter) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
+        super().__init__(weight, kernels)
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
-        self.update = ops.FusedSparseLazyAdam()
+        self.update = kernels.LazyAdam()
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        moments = self.moment1, self.moment2
-        self.update(self.weight, *moments, hyper[1], hyper[2], hyper[0], BETA1, BETA2, EPSILON, gradient, rows)
-        return hyper[0]
+        return self.update(self.weight, self.moment1, self.moment2, hyper, rows, gradient)
 
 
 class SparseFTRL(SparseOptimizer):
@@ -99,16 +97,15 @@ class SparseFTRL(SparseOptimizer):
     Its rate falls by itself as a row's gradients add up, so neither warm-up nor decay applies to it.
     """
 
-    def __init__(self, weight: Parameter, learning_rate: float, l1: float, l2: float) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, kernels: ModuleType, learning_rate: float, l1: float, l2: float) -> None:
+        super().__init__(weight, kernels)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.linear = _slot(weight, "linear", 0.0)
         self.slots = (self.accumulator, self.linear)
-        self.update = ops.FusedSparseFtrl(lr=learning_rate, l1=l1, l2=l2, lr_power=-0.5)
+        self.update = kernels.FTRL(learning_rate, l1, l2)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        self.update(self.weight, self.accumulator, self.linear, gradient, rows)
-        return hyper[0]
+        return self.update(self.weight, self.accumulator, self.linear, rows, gradient)
 
 
 class DenseAdam(nn.Cell):
@@ -141,13 +138,14 @@ class DenseAdam(nn.Cell):
         return hyper[0]
 
 
-def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings) -> nn.Cell:
-    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`."""
+def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings, target: str) -> nn.Cell:
+    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`, as the device `target` runs it."""
     if name == "adam":
         return DenseAdam(weight, settings.embedding_l2)
+    kernels = cpu_kernels if target == "CPU" else portable_kernels
     if name == "ftrl":
-        return SparseFTRL(weight, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
-    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight)
+        return SparseFTRL(weight, kernels, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
+    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight, kernels)
 
 
 def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:
