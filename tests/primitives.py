@@ -46,14 +46,12 @@ def primitives(case: Case, folder: Path) -> set[str]:
     """The primitives of a case's training step and evaluation step; `folder` is for scratch files."""
     with _group_of(case.ranks):
         training = _training(case)
-        ids, dense = (
-            np.zeros((BATCH, len(TABLE_SIZES)), np.int32),
-            np.zeros((BATCH, case.dense_columns or 1), np.float32),
-        )
+        ids = np.zeros((BATCH, len(TABLE_SIZES)), np.int32)
+        dense = np.zeros((BATCH, case.dense_columns or 1), np.float32)
         column = np.ones((BATCH, 1), np.float32)
         inputs = ids, dense, column, column, column.astype(np.int32), np.float32(BATCH)
         hyper = hyper_at(TrainSettings(), 1, 1.0)
-        step = _compiled(AsItIs(training.step), (*map(Tensor, inputs), *hyper), folder)
+        step = _compiled(AsItIs(training.step.graph), (*map(Tensor, inputs), *hyper), folder)
         return step | _compiled(training.scorer, (Tensor(ids), Tensor(dense)), folder)
 
 
@@ -79,7 +77,7 @@ class AsItIs(nn.Cell):
     def set_train(self, mode: bool = True) -> nn.Cell:
         return self
 
-    def construct(self, *inputs: Tensor) -> Tensor:
+    def construct(self, *inputs: Tensor) -> Tensor | tuple:
         return self.cell(*inputs)
 
 
