@@ -109,7 +109,7 @@ def new_tables(
 
     weight = table_parameter(name, (check_rows(placement.rows(rank)), width), fill)
     return EmbeddingTables(
-        weight, placement, rank, sparse_optimizer(optimizer, weight, settings, target), exchange_for(placement, target)
+        weight, placement, rank, sparse_optimizer(optimizer, weight, settings), exchange_for(placement, target)
     )
 
 
