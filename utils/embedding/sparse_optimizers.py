@@ -48,7 +48,7 @@ class SparseOptimizer(nn.Cell):
         """
         distinct, sums = self.sum_repeated(rows, gradient)
         squares = sums.square().sum(1)
-        replicated_squares = (squares * (distinct < replicated).astype(squares.dtype)).sum()
+        replicated_squares = (squares * (replicated > distinct).astype(squares.dtype)).sum()
         return squares.sum() - replicated_squares * (1 - 1 / self.ranks)
 
 

@@ -83,7 +83,7 @@ class StepGraph(nn.Cell):
         self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, present: Tensor, keys: Tensor, count: Tensor
     ) -> Tensor:
         """Sigmoid cross entropy, the mean over the global batch, times the loss scale."""
-        logits = self.network(embeddings, dense, (present, keys))
+        logits = self.network(embeddings, dense, (present, keys)).astype(ms.float32)
         return (self.cross_entropy(logits, label) * present).sum() * (self.loss_scale / count)
 
     def construct(
@@ -129,9 +129,9 @@ class StepGraph(nn.Cell):
         """What the gradients are multiplied by, so that their norm is at most `clip_norm`."""
         squares = ops.zeros((), ms.float32)
         for gradient in of_weights:
-            squares += gradient.square().sum()
+            squares = squares + gradient.square().sum()
         for i, tables in enumerate(self.tables):
-            squares += self.sum_over_ranks(
+            squares = squares + self.sum_over_ranks(
                 tables.optimizer.squared_norm(rows[i], of_tables[i], self.replicated_rows[i])
             )
         return ops.minimum(self.clip_norm / (ops.sqrt(squares) + 1e-6), 1.0)
@@ -154,7 +154,8 @@ class ScoreStep(nn.Cell):
     def construct(self, ids: Tensor, dense: Tensor) -> Tensor:
         embeddings = lookup(self.tables, ids)
         present = ops.ones_like(dense[:, :1])
-        return self.sigmoid(self.network(embeddings, dense, (present, present.astype(ms.int32))))
+        logits = self.network(embeddings, dense, (present, present.astype(ms.int32)))
+        return self.sigmoid(logits.astype(ms.float32))
 
 
 def lookup(all_tables: nn.CellList, ids: Tensor) -> tuple[Tensor, ...]:
