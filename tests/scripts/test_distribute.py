@@ -7,10 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributed import TIMEOUT, free_port, job, make_model_folder, processes_in, run_job, wait_until
+from tests.distributed import (
+    TIMEOUT,
+    free_port,
+    job,
+    make_model_folder,
+    processes_in,
+    rank_table_of,
+    run_job,
+    wait_until,
+)
 from tests.helpers import LOSS_LINE, MODELS, REPOSITORY
 from utils.data.manifest import DataManifest
-from utils.hccl_tools.hccl_tools import rank_table
 from utils.training.checkpoint_file import read_checkpoint_file
 
 SHELLS = ("bash", "sh")
@@ -44,15 +52,7 @@ def started():
 
 
 def write_table(path: Path, servers: list[str], devices: range) -> Path:
-    """A rank table of servers with the same devices."""
-    addresses = {device: f"192.98.92.{device}" for device in devices}
-    table = rank_table(devices, addresses, servers[0])
-    for number, server in enumerate(servers[1:], start=1):
-        (further,) = rank_table(devices, addresses, server)["server_list"]
-        for device in further["device"]:
-            device["rank_id"] = str(int(device["rank_id"]) + number * len(devices))
-        table["server_list"].append(further)
-    path.write_text(json.dumps(table))
+    path.write_text(json.dumps(rank_table_of(servers, devices)))
     return path
 
 
@@ -119,6 +119,16 @@ def test_what_a_training_leaves(trained: tuple[Path, str]) -> None:
     assert (folder / "checkpoint/dlrm.ckpt").is_dir()
     assert not (folder / "loss.log").exists()
     assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "dlrm"])
+def test_every_model_trains_over_two_ranks(model: str, tmp_path: Path, tiny_data: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", (REPOSITORY / model / "train.py").read_text())
+    result = run_job(folder, 2, tiny_data, "--config_path=quickstart.yaml", shell="bash")
+    assert result.returncode == 0, "".join(path.read_text() for path in folder.glob("*/output.log"))
+    assert f"{model} on 2 x CPU" in (folder / "log0/output.log").read_text()
+    assert (folder / "log0/loss.log").exists()
 
 
 def test_a_dry_run_says_what_each_process_is_started_with(trained: tuple[Path, str]) -> None:
