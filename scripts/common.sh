@@ -27,15 +27,23 @@ check_call() {
     [ -f ./train.py ] || fail "$PWD: no train.py here; run this command in a model's folder, such as dlrm"
 }
 
+check_data() {
+    [ -e "$1" ] || fail "DATASET_PATH '$1': no such folder; give a converted data set"
+}
+
+check_device_target() {
+    case $1 in
+        Ascend | GPU | CPU | auto) ;;
+        *) fail "DEVICE_TARGET '$1': must be Ascend, GPU, CPU or auto" ;;
+    esac
+}
+
 # choose_device DEVICE_ID DEVICE_TARGET: check both and set `device_id` and `device_target` to what the program is given.
 choose_device() {
     case $1 in
         '' | *[!0-9]*) fail "DEVICE_ID '$1': must be a whole number, such as 0" ;;
     esac
-    case $2 in
-        Ascend | GPU | CPU | auto) ;;
-        *) fail "DEVICE_TARGET '$2': must be Ascend, GPU, CPU or auto" ;;
-    esac
+    check_device_target "$2"
     device_id=$1 device_target=$2
     if [ "$device_target" = GPU ]; then
         # The one device that CUDA is left to see has number 0.

@@ -6,7 +6,7 @@ check_call 4 4 "run_eval.sh DEVICE_ID DEVICE_TARGET DATASET_PATH CHECKPOINT_PATH
 choose_device "$1" "$2"
 dataset_path=$3 checkpoint_path=$4
 shift 4
-[ -e "$dataset_path" ] || fail "DATASET_PATH '$dataset_path': no such folder; give a converted data set"
+check_data "$dataset_path"
 [ -e "$checkpoint_path" ] || fail "CHECKPOINT_PATH '$checkpoint_path': no such file or folder"
 
 run_job ms_log/eval_output.log ms_log/eval_output.log eval.py \

@@ -1,5 +1,6 @@
 """What the tests share that is no fixture: the models of the zoo, their doors as processes, and NumPy optimizers."""
 
+import os
 import re
 import subprocess
 import sys
@@ -35,6 +36,12 @@ def run_door(
     return subprocess.run(
         door_command(model, door, *words), cwd=cwd, timeout=timeout, capture_output=True, text=True, **options
     )
+
+
+def launcher_environment(*, wait: bool) -> dict[str, str]:
+    """The caller's environment with the Python that runs these tests as the active one."""
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "VIRTUAL_ENV": sys.prefix, "PATH": search, "WAIT": "1" if wait else "0"}
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:

@@ -139,12 +139,12 @@ class LaunchSettings:
     ranks: int = setting(1, "ranks of the whole job")
     dataset_path: str = setting("", "converted data")
     rank_table: str = setting("", "rank table file (Ascend)")
-    nodes: int = setting(1, "machines of the job, each with as many ranks")
-    node_rank: int = setting(0, "number of this machine")
-    master_addr: str = setting("127.0.0.1", "address of machine 0")
-    master_port: int = setting(0, "port on machine 0 (0, on one machine: a free one)")
+    nodes: int | None = setting(None, "machines of the job, each with as many ranks (default: the rank table's, or 1)")
+    node_rank: int | None = setting(None, "number of this machine, from 0 (default: its place in the rank table)")
+    master_addr: str = setting("", "address of machine 0 (default: the rank table's first server)")
+    master_port: int = setting(0, "port on machine 0 (default: 8118; on one machine, a free one)")
     start_timeout: int = setting(60, "seconds that ranks wait for each other at the start")
-    dry_run: bool = setting(False, "print the command without starting anything")
+    dry_run: bool = setting(False, "print what would be started, and start nothing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,10 +210,15 @@ def load_settings(
 
 
 def split_flags(settings_class: type, argv: list[str]) -> tuple[list[str], list[str]]:
-    """Part `--flag=value` words into those of a settings class and all others."""
+    """Part `--flag=value`, `--flag value` and `--flag` words into those of a settings class and all others."""
     names = {field.name for field in dataclasses.fields(settings_class)}
-    own = [word for word in argv if word.removeprefix("--").split("=")[0] in names]
-    return own, [word for word in argv if word not in own]
+    own, others = [], []
+    part = others
+    for word in argv:
+        if word.startswith("--"):
+            part = own if word[2:].split("=")[0] in names else others
+        part.append(word)
+    return own, others
 
 
 def from_dict(cls: type, values: dict[str, Any], origin: str) -> Any:

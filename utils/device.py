@@ -27,16 +27,24 @@ def set_up_device(settings: DeviceSettings, seed: int = 0) -> str:
     """
     target = choose_target(settings.device_target)
     ms.set_context(mode=ms.GRAPH_MODE)
-    ms.set_device(target, 0 if target == "CPU" else settings.device_id)
+    if target == "CPU" or _is_one_of_several():
+        ms.set_device(target)  # each rank takes the device that msrun gave it
+    else:
+        ms.set_device(target, settings.device_id)
     ms.set_seed(seed)
     return target
 
 
 def set_up_ranks() -> tuple[int, int]:
     """Join the other ranks where a launcher started several; returns this rank and how many there are."""
-    if "MS_ROLE" in os.environ:  # the scheduler process runs the same command, and stays in this call
+    if _is_one_of_several():  # the scheduler process runs the same command, and stays in this call
         init()
     return this_rank()
+
+
+def _is_one_of_several() -> bool:
+    """Whether msrun has started this process."""
+    return "MS_ROLE" in os.environ
 
 
 def this_rank() -> tuple[int, int]:
@@ -44,9 +52,10 @@ def this_rank() -> tuple[int, int]:
     return (get_rank(), get_group_size()) if GlobalComm.INITED else (0, 1)
 
 
-def with_this_python() -> dict[str, str]:
-    """The environment with this interpreter first on PATH: msrun starts the first python that it finds there."""
-    return os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
+def environment_for_ranks(own: dict[str, str]) -> dict[str, str]:
+    """The environment and `own`, with this interpreter first on PATH: msrun starts the first python that it finds."""
+    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return os.environ | {"PATH": search} | own
 
 
 def choose_target(wanted: str) -> str:

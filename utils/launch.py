@@ -2,84 +2,93 @@
 
     python -m utils.launch --ranks=8 --dataset_path=/dataset [--rank_table=/rank_table.json] [flags of train.py]
 
-Run in a model's folder. Rank X writes log<X>/output.log. When a rank fails, msrun ends the others; what is printed then
-names the rank that failed first, and its log.
+Run in a model's folder, on each machine. Rank X writes log<X>/output.log. When a rank fails, the others are ended; what
+is printed then names the rank that failed first, and its log.
 """
 
-import contextlib
-import os
-import re
+import runpy
+import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+from utils.cluster import Cluster, cluster_of
 from utils.config import LaunchSettings, load_settings, split_flags
-from utils.device import with_this_python
+from utils.device import environment_for_ranks
 from utils.errors import InputError, run_door
-from utils.hccl_tools.rank_table import check_rank_table
+from utils.processes import adopt_orphans, end_all, environments_of_children, next_ended, send
+from utils.training.plan import plan_ranks
 
 _MSRUN_LOG = Path("log_msrun")
-_FAILED = re.compile(r"Worker process (\d+) exit with exception\. Error code: (-?\d+)")
+# What ranks have, after one has failed, to write what they know and to end by themselves.
+_GRACE = 5.0
 
 
 def main() -> int:
-    """Start the ranks and wait for them; returns the exit code of the rank that failed first, or 0."""
+    """Start this machine's ranks and wait for them; returns the exit code of the rank that failed first, or 0."""
     own, rest = split_flags(LaunchSettings, sys.argv[1:])
     (settings,) = load_settings((LaunchSettings,), own)
-    check(settings)
-    command = msrun_command(settings, rest)
-    if settings.dry_run:
-        print(*command)
-        return 0
-    _make_logs(settings)
-    return _watch(command, settings)
-
-
-def check(settings: LaunchSettings) -> None:
-    """Refuse what no rank could start with."""
-    if settings.ranks < 1 or settings.ranks % settings.nodes:
-        raise InputError(f"--ranks={settings.ranks}: must be a positive multiple of --nodes={settings.nodes}")
-    if settings.nodes > 1 and not settings.master_port:
-        raise InputError("--nodes above 1 needs --master_port, the same on every machine")
-    if settings.rank_table:
-        check_rank_table(Path(settings.rank_table), settings.ranks)
+    cluster = cluster_of(settings)
     if not Path("train.py").exists():
         raise InputError(f"{Path.cwd()}: no train.py here; run this command in a model's folder, such as dlrm")
+    flags = [*([f"--dataset_path={settings.dataset_path}"] if settings.dataset_path else []), *rest]
+    if settings.dry_run:
+        print(*dry_run(cluster, flags), sep="\n")
+        return 0
+    _make_logs(cluster)
+    adopt_orphans()
+    try:
+        return _Job(msrun_command(cluster, flags), cluster).wait()
+    finally:
+        end_all()
 
 
-def msrun_command(settings: LaunchSettings, flags: list[str]) -> list[str]:
-    """The msrun call; on one machine with a port that is free now."""
-    port = settings.master_port or _free_port()
+def msrun_command(cluster: Cluster, flags: list[str]) -> list[str]:
+    """The msrun call of this machine. It starts the ranks and ends."""
     command = [
         str(Path(sys.executable).with_name("msrun")),
-        f"--worker_num={settings.ranks}",
-        f"--local_worker_num={settings.ranks // settings.nodes}",
-        f"--master_addr={settings.master_addr}",
-        f"--master_port={port}",
-        f"--node_rank={settings.node_rank}",
+        f"--worker_num={cluster.ranks}",
+        f"--local_worker_num={cluster.ranks_per_node}",
+        f"--master_addr={cluster.master_addr}",
+        f"--master_port={cluster.master_port}",
+        f"--node_rank={cluster.node_rank}",
         f"--log_dir={_MSRUN_LOG}",
-        "--join=True",
-        f"--cluster_time_out={settings.start_timeout}",
+        "--join=False",
+        f"--cluster_time_out={cluster.start_timeout}",
     ]
-    if settings.rank_table:
-        command.append(f"--rank_table_file={settings.rank_table}")
-    dataset = [f"--dataset_path={settings.dataset_path}"] if settings.dataset_path else []
-    return [*command, "train.py", *dataset, *flags]
+    if cluster.rank_table:
+        command.append(f"--rank_table_file={cluster.rank_table.path}")
+    return [*command, "train.py", *flags]
 
 
-def _local_ranks(settings: LaunchSettings) -> range:
-    of_node = settings.ranks // settings.nodes
-    return range(settings.node_rank * of_node, (settings.node_rank + 1) * of_node)
+def dry_run(cluster: Cluster, flags: list[str]) -> list[str]:
+    """What would be started: of the scheduler and of each rank its environment, what it holds, and its command."""
+    holds = plan_ranks(runpy.run_path("train.py")["MODEL"], flags, cluster.ranks)
+    command = shlex.join(["python", "train.py", *flags])
+
+    def block(title: str, environment: dict[str, str], *lines: str) -> list[str]:
+        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items()))
+        return [title, f"  environment  {words}", *lines, f"  command      {command}"]
+
+    lines = [f"msrun on machine {cluster.node_rank}", f"  command      {shlex.join(msrun_command(cluster, flags))}"]
+    lines += block(f"scheduler on machine 0, {_MSRUN_LOG}/scheduler.log", cluster.scheduler_environment())
+    for rank in range(cluster.ranks):
+        title = f"rank {rank} on machine {rank // cluster.ranks_per_node}, {_log_of(rank)}"
+        lines += block(title, cluster.rank_environment(rank), f"  placement    {holds[rank]}")
+    return lines
 
 
-def _make_logs(settings: LaunchSettings) -> None:
+def _log_of(rank: int) -> Path:
+    return Path(f"log{rank}/output.log")
+
+
+def _make_logs(cluster: Cluster) -> None:
     """log<X>/output.log for every rank here; msrun, which names its logs otherwise, writes through links."""
     _MSRUN_LOG.mkdir(exist_ok=True)
-    for rank in _local_ranks(settings):
-        log = Path(f"log{rank}") / "output.log"
+    for rank in cluster.local_ranks:
+        log = _log_of(rank)
         log.parent.mkdir(exist_ok=True)
         log.write_text("")
         link = _MSRUN_LOG / f"worker_{rank}.log"
@@ -87,63 +96,90 @@ def _make_logs(settings: LaunchSettings) -> None:
         link.symlink_to(Path("..") / log)
 
 
-def _watch(command: list[str], settings: LaunchSettings) -> int:
-    """Run msrun in a process group of its own, which is ended as a whole."""
-    with (_MSRUN_LOG / "msrun.log").open("w+") as log:
-        job = subprocess.Popen(
-            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=with_this_python()
-        )
+class _Job:
+    """The processes of this machine while they run."""
+
+    def __init__(self, command: list[str], cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.signal = 0
+        self.ranks: dict[int, int] = {}
+        """Process id to rank, of those that run."""
+        self.scheduler: int | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda number, _: _end(job.pid, number))
-        ranks = {}
-        while job.poll() is None:
-            ranks |= _ranks_of_group(job.pid)
-            time.sleep(0.2)
-        _end(job.pid, signal.SIGKILL)
-        log.seek(0)
-        failed = _FAILED.search(log.read())
-    if job.returncode == 0 and not failed:
-        return 0
-    if not failed or int(failed[1]) not in ranks:
-        print(f"error: the job failed; see {_MSRUN_LOG}/msrun.log", file=sys.stderr)
-        return job.returncode or 1
-    rank, code = ranks[int(failed[1])], int(failed[2])
-    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-    last = _error_line(Path(f"log{rank}/output.log"))
-    print(f"error: rank {rank} failed first, it {how}; see log{rank}/output.log{last}", file=sys.stderr)
+            signal.signal(number, self._pass_on)
+        with (_MSRUN_LOG / "msrun.log").open("w") as log:
+            environment = environment_for_ranks(cluster.environment(cluster.node_rank))
+            # In a session of its own, so that Ctrl-C comes to the ranks once, from here.
+            self.msrun = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
+            )
+
+    def wait(self) -> int:
+        """The job's exit code, when every rank has ended, or one has failed and the others have had their time."""
+        if code := self.msrun.wait():
+            return _fail("msrun", code, _MSRUN_LOG / "msrun.log")
+        self._find_processes()
+        # Whatever ended before msrun did has ended with it.
+        failures: list[tuple[int | None, int | None]] = [
+            (rank, None) for rank in self.cluster.local_ranks if rank not in self.ranks.values()
+        ]
+        deadline = None
+        while self.ranks or not failures:
+            deadline = deadline or (time.monotonic() + _GRACE if failures else None)
+            ended = next_ended(deadline)
+            if ended is None:
+                break
+            process_id, code = ended
+            rank = self.ranks.pop(process_id, None)
+            if code and (rank is not None or process_id == self.scheduler):
+                failures.append((rank, code))
+        return self._report(failures)
+
+    def _find_processes(self) -> None:
+        for process_id, environment in environments_of_children().items():
+            if environment.get("MS_ROLE") == "MS_WORKER":
+                self.ranks[process_id] = int(environment["RANK_ID"])
+            elif environment.get("MS_ROLE") == "MS_SCHED" and self.cluster.node_rank == 0:
+                self.scheduler = process_id
+            elif environment.get("MS_ROLE") == "MS_SCHED":
+                # Where two machines are really one, msrun takes each for machine 0, and starts a scheduler on both.
+                send(process_id, signal.SIGKILL)
+        if self.signal:
+            self._send_all(self.signal)
+
+    def _pass_on(self, number: int, _: object) -> None:
+        """A first signal goes to the ranks, which save and end; a second ends them at once."""
+        self._send_all(signal.SIGKILL if self.signal else number)
+        self.signal = number
+
+    def _send_all(self, number: int) -> None:
+        for process_id in self.ranks:
+            send(process_id, number)
+
+    def _report(self, failures: list[tuple[int | None, int | None]]) -> int:
+        if not failures:
+            return 0
+        if self.signal and all(code in (128 + self.signal, -self.signal) for _, code in failures):
+            print(f"ended by signal {self.signal}", file=sys.stderr)
+            return 128 + self.signal
+        # The scheduler gives up where a rank has failed, be it one of another machine.
+        rank, code = next((failure for failure in failures if failure[0] is not None), failures[0])
+        if rank is None:
+            return _fail("the scheduler", code, _MSRUN_LOG / "scheduler.log")
+        return _fail(f"rank {rank}", code, _log_of(rank))
+
+
+def _fail(who: str, code: int | None, log: Path) -> int:
+    """Say who failed first, how, and the last error in its log; returns the exit code of the job."""
+    how = "ended at once" if code is None else f"ended with exit code {code}"
+    if code is not None and code < 0:
+        how = f"was killed by signal {-code}"
+    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
+    why = f" ({errors[-1]})" if errors else ""
+    print(f"error: {who} failed first, it {how}; see {log}{why}", file=sys.stderr)
+    if code is None:
+        return 1
     return code if code > 0 else 128 - code
-
-
-def _ranks_of_group(group: int) -> dict[int, int]:
-    """Process id to rank of the workers in a process group."""
-    found = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getpgid(int(folder.name)) != group:
-                continue
-            words = (folder / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        environment = dict(word.split(b"=", 1) for word in words if b"=" in word)
-        if environment.get(b"MS_ROLE") == b"MS_WORKER" and b"RANK_ID" in environment:
-            found[int(folder.name)] = int(environment[b"RANK_ID"])
-    return found
-
-
-def _error_line(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
-    return f" ({lines[-1]})" if lines else ""
-
-
-def _end(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 if __name__ == "__main__":

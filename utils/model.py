@@ -9,6 +9,7 @@ from typing import Any
 from mindspore import nn
 
 from utils.config import EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.data.manifest import DataManifest
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,11 @@ class Features:
     table_sizes: tuple[int, ...]
     crosses: int = 0
     """How many of the fields, the last ones, are cross-product columns."""
+
+    @classmethod
+    def of(cls, data: DataManifest) -> "Features":
+        """The features of converted data."""
+        return cls(len(data.dense_columns), data.table_sizes, data.crosses)
 
     @property
     def fields(self) -> int:
@@ -73,14 +79,14 @@ class Model:
     optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}
 
 
-def door_settings(model: Model, *settings_classes: type) -> tuple[Any, ...]:
-    """The settings of one of a model's commands, from its presets and the command's words.
+def door_settings(model: Model, *settings_classes: type, argv: list[str] | None = None) -> tuple[Any, ...]:
+    """The settings of one of a model's commands, from its presets and the command's words (default: this one's).
 
     A preset serves all commands of a model, so it may hold the keys of the others.
     """
     return load_settings(
         settings_classes,
-        sys.argv[1:],
+        sys.argv[1:] if argv is None else argv,
         known_elsewhere=(TrainSettings, EvalSettings, ExportSettings, InferSettings, model.settings),
         config_folder=model.folder / "config",
         default_config=model.default_config,

@@ -23,7 +23,8 @@ from utils.training.schedule import BETA1, BETA2, EPSILON
 
 # TensorFlow's default. A positive start also keeps rows whose first gradient is 0 from dividing 0 by 0.
 INITIAL_ACCUMULATOR = 0.1
-TABLE_OPTIMIZERS = ("sgd", "adagrad", "lazy_adam", "ftrl", "adam")
+# By name, how many numbers each keeps for a weight.
+TABLE_OPTIMIZERS = {"sgd": 0, "adagrad": 1, "lazy_adam": 2, "ftrl": 2, "adam": 2}
 
 
 class SparseOptimizer(nn.Cell):

@@ -51,7 +51,7 @@ class Training:
                 table.name,
                 features.table_sizes[: table.fields],
                 table.width,
-                _chosen(own, table.name, settings.table_optimizer),
+                chosen_optimizer(own, table.name, settings.table_optimizer),
                 settings,
                 target,
                 rank,
@@ -137,9 +137,10 @@ def _dense_optimizers(network: nn.Cell, own: dict[str, str], settings: TrainSett
     """One optimizer for each kind that the network's weights have."""
     weights: dict[str, list[Parameter]] = {}
     for weight in network.trainable_params():
-        weights.setdefault(_chosen(own, weight.name, settings.dense_optimizer), []).append(weight)
+        weights.setdefault(chosen_optimizer(own, weight.name, settings.dense_optimizer), []).append(weight)
     return tuple(dense_optimizer(name, tuple(group), settings) for name, group in weights.items())
 
 
-def _chosen(own: dict[str, str], name: str, default: str) -> str:
+def chosen_optimizer(own: dict[str, str], name: str, default: str) -> str:
+    """The optimizer of the table or weight `name`: one of the model's `own`, else `default`."""
     return next((optimizer for start, optimizer in own.items() if name.startswith(start)), default)

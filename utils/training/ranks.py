@@ -36,4 +36,4 @@ def check_alike(what: dict[str, str]) -> None:
         columns = everyone[:, 2 * place : 2 * place + 2]
         differing = np.flatnonzero((columns != columns[0]).any(axis=1))
         if len(differing):
-            raise InputError(f"rank {differing[0]}: its {name} differs from rank 0's; start all ranks with the same")
+            raise InputError(f"rank {differing[0]}: its {name} differ from rank 0's; start all ranks with the same")

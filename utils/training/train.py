@@ -40,13 +40,14 @@ def main(model: Model) -> int:
     signals = Signals()
     folder, _ = find_data(settings.dataset_path)
     data = DataManifest.load(folder)
-    _check(settings, data, folder)
+    check_settings(settings, data, folder)
     target = set_up_device(device, settings.seed)
     check_build(settings, target)
     set_up_ranks()
-    check_alike({"settings": repr((settings, hyper_parameters)), "data": repr(data)})
-    features = Features(len(data.dense_columns), data.table_sizes, data.crosses)
-    training = Training(model, hyper_parameters, features, settings, target)
+    # The same data may lie elsewhere on another machine.
+    same = dataclasses.replace(settings, dataset_path="")
+    check_alike({"settings": repr((same, hyper_parameters)), "data": repr(data)})
+    training = Training(model, hyper_parameters, Features.of(data), settings, target)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
     run = Run(model, settings, network, folder, data, training, _fixed(settings))
     progress = _start(run)
@@ -62,7 +63,8 @@ def main(model: Model) -> int:
     return code
 
 
-def _check(settings: TrainSettings, data: DataManifest, folder: Path) -> None:
+def check_settings(settings: TrainSettings, data: DataManifest, folder: Path) -> None:
+    """Refuse what the data in `folder` cannot be trained with."""
     if "train" not in data.splits:
         raise InputError(f"{folder}: has no train split; convert training data first")
     rows = data.splits["train"].rows

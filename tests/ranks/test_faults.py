@@ -1,0 +1,113 @@
+"""What becomes of a job when one of its ranks fails: it ends, all of it, and says which rank failed first."""
+
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.distributed import (
+    FAULT_TIMEOUT,
+    free_port,
+    job,
+    make_model_folder,
+    processes_in,
+    rank_process,
+    run_job,
+    wait_until,
+)
+from utils.config import PreprocessSettings
+from utils.data.convert import convert
+
+# DLRM's door; rank 1 gets further flags, which win over those that all ranks get.
+TRAIN = """
+import os, sys
+from dlrm.src import MODEL
+from utils.errors import run_door
+from utils.training.train import main
+
+if __name__ == "__main__":
+    if (os.environ["MS_ROLE"], os.environ["RANK_ID"]) == ("MS_WORKER", "1"):
+        sys.argv += {of_rank_1!r}
+    run_door(lambda: main(MODEL))
+"""
+FLAGS = ("--config_path=quickstart.yaml", "--batch_size=32", "--save_checkpoint_steps=20", "--do_eval=False")
+
+
+def output(folder: Path) -> str:
+    """What the launcher has said, and the ranks before it: shown where a test fails."""
+    return "".join(path.read_text() for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log"))
+
+
+@pytest.mark.timeout(500)
+def test_a_killed_rank_ends_the_job_which_resumes(tmp_path: Path, tiny_data: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", TRAIN.format(of_rank_1=[]))
+    checkpoints = folder / "checkpoint"
+    with job(folder, 3, tiny_data, *FLAGS, "--epochs=1000") as launcher:
+        wait_until(lambda: (checkpoints / "dlrm.ckpt").exists(), launcher)
+        rank_process(folder, 1).kill()
+        assert launcher.wait(FAULT_TIMEOUT) == 128 + signal.SIGKILL, output(folder)
+        assert processes_in(folder) == []
+    sentence = "error: rank 1 failed first, it was killed by signal 9; see log1/output.log\n"
+    assert (folder / "ms_log/output.log").read_text() == sentence
+
+    kept = sorted(path.name for path in checkpoints.iterdir())
+    with job(folder, 3, tiny_data, *FLAGS, "--epochs=1000", "--resume") as launcher:
+        wait_until(lambda: sorted(path.name for path in checkpoints.iterdir()) != kept, launcher)
+        launcher.terminate()
+        assert launcher.wait(FAULT_TIMEOUT) == 128 + signal.SIGTERM, output(folder)
+        assert processes_in(folder) == []
+    assert (folder / "ms_log/output.log").read_text() == "ended by signal 15\n"
+    assert re.search(r"resumed from checkpoint/dlrm-\d+_\d+.ckpt at epoch \d", (folder / "log0/output.log").read_text())
+
+
+@pytest.fixture(scope="module")
+def data_of_rank_1(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
+    """`short`: the tiny data without a file; `shuffled`: the same rows in another order."""
+    folder = tmp_path_factory.mktemp("data_of_rank_1")
+    shutil.copytree(tiny_data, folder / "short")
+    next((folder / "short").glob("train/*.mindrecord*")).unlink()
+    convert(PreprocessSettings(data_path=str(tiny_data.parent), output_path=str(folder / "shuffled"), seed=7))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("flag", "first", "reason"),
+    [
+        ("--dataset_path={data}/nowhere", "rank 1", r"\(error: --dataset_path .*nowhere: no such folder"),
+        ("--dataset_path={data}/short", "rank 1", r"\(error: .*short/train/\S+: .*"),
+        ("--learning_rate=0.5", "rank .", r"\(error: rank 1: its settings differ from rank 0's"),
+        ("--dataset_path={data}/shuffled", "rank .", r"\(error: rank 1: its data differ from rank 0's"),
+    ],
+    ids=["no data", "a missing data file", "other settings", "other data"],
+)
+def test_a_rank_with_other_flags_ends_the_job(
+    flag: str, first: str, reason: str, tmp_path: Path, tiny_data: Path, data_of_rank_1: Path
+) -> None:
+    train = TRAIN.format(of_rank_1=[flag.format(data=data_of_rank_1)])
+    folder = make_model_folder(tmp_path / "my model", train)
+    result = run_job(folder, 2, tiny_data, *FLAGS, "--epochs=1000")
+    said = (folder / "ms_log/output.log").read_text()
+    assert result.returncode == 2, output(folder)
+    assert re.fullmatch(
+        rf"error: {first} failed first, it ended with exit code 2; see log./output.log {reason}.*\n", said
+    )
+    assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_rank_ends_the_job_on_the_other_machine(killed: int, tmp_path: Path, tiny_data: Path) -> None:
+    folders = [make_model_folder(tmp_path / f"machine {number}", TRAIN.format(of_rank_1=[])) for number in range(2)]
+    words = (2, tiny_data, *FLAGS, "--epochs=1000", f"--ckpt_path={tmp_path}/checkpoint", "--nodes=2")
+    words = (*words, "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    with job(folders[0], *words, "--node_rank=0") as first:
+        wait_until((folders[0] / "log_msrun/scheduler.log").exists, first)
+        with job(folders[1], *words, "--node_rank=1") as second:
+            wait_until((tmp_path / "checkpoint/dlrm.ckpt").exists, first)
+            rank_process(folders[killed], killed).kill()
+            codes = [first.wait(FAULT_TIMEOUT), second.wait(FAULT_TIMEOUT)]
+            assert codes[killed] == 128 + signal.SIGKILL, output(folders[killed])
+            assert codes[1 - killed] != 0, output(folders[1 - killed])
+            assert processes_in(folders[0]) + processes_in(folders[1]) == []
