@@ -30,7 +30,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 _POSITIVE = (
-    "max_ranks", "batch_size", "flops_per_row", "dense_weights", "dense_tensors", "device_tflops", "device_memory",
+    "batch_size", "flops_per_row", "dense_weights", "dense_tensors", "device_tflops", "device_memory",
     "memory_bandwidth", "link_bandwidth", "check_timeout",
 )  # fmt: skip
 _INT32_IDS = 1 << 31
@@ -57,6 +57,8 @@ def check_settings(settings: ScalingSettings) -> None:
     for flag in _POSITIVE:
         if getattr(settings, flag) <= 0:
             raise InputError(f"--{flag}={getattr(settings, flag)}: must be above 0")
+    if settings.max_ranks < 2:
+        raise InputError(f"--max_ranks={settings.max_ranks}: must be at least 2")
     for flag, least in (("rows", 1), ("embedding_dim", 1), ("check_ranks", 2)):
         if min(getattr(settings, flag), default=0) < least:
             raise InputError(f"--{flag}: needs numbers of at least {least}, separated by commas")
@@ -85,7 +87,7 @@ def table(sizes: tuple[int, ...], curve: list[Estimate], settings: ScalingSettin
 
 
 def draw(curves: dict[int, list[Estimate]], path: str) -> None:
-    """Memory, bytes sent and rows a second over ranks, a line for each number of rows; hollow where memory is short."""
+    """Memory, bytes sent and rows a second over ranks, a line for each number of rows."""
     panels = {
         "memory of a rank, GB": lambda one: one.memory_bytes / 1e9,
         "sent a step and rank, MB": lambda one: (one.exchange_bytes + one.sums_bytes) / 1e6,
@@ -94,15 +96,15 @@ def draw(curves: dict[int, list[Estimate]], path: str) -> None:
     figure, all_axes = plt.subplots(1, len(panels), figsize=(14, 4.5), layout="constrained")
     for axes, (title, value) in zip(all_axes, panels.items(), strict=True):
         for number, (rows, curve) in enumerate(curves.items()):
-            ranks, values = [one.ranks for one in curve], [value(one) for one in curve]
-            axes.plot(ranks, values, color=f"C{number}", label=f"{rows:,} rows")
-            for one, height in zip(curve, values, strict=True):
-                axes.plot(one.ranks, height, "o", color=f"C{number}", fillstyle="full" if one.fits else "none")
+            shown = [one for one in curve if value(one) > 0]  # one rank sends nothing, which has no logarithm
+            axes.plot([one.ranks for one in shown], [value(one) for one in shown], f"C{number}", label=f"{rows:,} rows")
+            for one in shown:
+                axes.plot(one.ranks, value(one), f"C{number}o", fillstyle="full" if one.fits else "none")
+        axes.set(xlabel="ranks", title=title, yscale="log")
         axes.set_xscale("log", base=2)
-        axes.set_yscale("symlog" if "sent" in title else "log")
-        axes.set(xlabel="ranks", title=title)
+        axes.xaxis.set_major_formatter("{x:.0f}")
         axes.grid(alpha=0.3)
-    all_axes[0].legend()
+    all_axes[0].legend(title="hollow: more than a device has")
     try:
         figure.savefig(path, dpi=150, format="png")
     except OSError as error:

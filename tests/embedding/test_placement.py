@@ -9,16 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.scaling_model import CRITEO_KAGGLE as CRITEO
 from tests.helpers import check_refused
 from utils.data.manifest import DataManifest
 from utils.embedding.placement import Placement, bytes_sent, check_budget, lookups, place
 from utils.errors import InputError
-
-# Criteo Kaggle's 26 fields.
-CRITEO = (
-    1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194, 27, 14992, 5461306, 10, 5652,
-    2173, 4, 7046547, 18, 15, 286181, 105, 142572,
-)  # fmt: skip
 
 
 @given(
