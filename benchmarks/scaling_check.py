@@ -89,7 +89,8 @@ def train(ranks: int, data: Path, epochs: int, timeout: float) -> Measured:
     found = re.search(r"exchange: ([\d,]+) bytes sent.* sums of gradients and loss: ([\d,]+) bytes", text)
     start = re.search(r"([\d,]+) steps an epoch, ([\d,]+) parameters", text)
     if not found or not start:
-        raise InputError(f"--check: training on {ranks} CPU processes failed: {said.strip() or text[-500:]}")
+        errors = re.findall(r"^error: (.*)", text + said, re.MULTILINE)
+        raise InputError(f"--check: training on {ranks} CPU processes failed: {errors[0] if errors else text[-500:]}")
     exchange, sums, steps, parameters = (int(text.replace(",", "")) for text in (*found.groups(), *start.groups()))
     return Measured(exchange, sums, parameters, epochs * steps, loopback)
 

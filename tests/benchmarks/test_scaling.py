@@ -29,6 +29,7 @@ from benchmarks.scaling_model import (
 from tests.helpers import REPOSITORY, check_refused
 from utils.data.manifest import DataManifest
 from utils.embedding.placement import bytes_sent, place
+from utils.errors import InputError
 
 DEFAULT = ScalingSettings()
 some_ranks = st.sampled_from(powers_of_two(256))
@@ -158,6 +159,11 @@ def test_two_processes_send_the_bytes_of_the_model(tiny_data: Path) -> None:
     assert measured.sums == sums_bytes(measured.parameters - 16 * sum(sizes), 2)
     # What was counted really went over the network, of both ranks, and more besides.
     assert loopback_bytes() - before > 2 * measured.steps * (measured.exchange + measured.sums)
+
+
+def test_a_training_that_takes_too_long_is_ended(tiny_data: Path) -> None:
+    with pytest.raises(InputError, match="--check_timeout=5 s"):
+        train(2, tiny_data, epochs=1000, timeout=5)
 
 
 @pytest.mark.slow
