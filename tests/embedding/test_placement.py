@@ -35,6 +35,14 @@ def test_every_row_is_held_once_or_everywhere(sizes: list[int], ranks: int, repl
         assert (counts == (ranks if field in placement.replicated else 1)).all()
 
 
+@given(sizes=st.lists(st.integers(1, 10**9), min_size=1, max_size=30), ranks=st.integers(2, 64))
+def test_ranks_hold_about_equally_many_rows(sizes: list[int], ranks: int) -> None:
+    placement = place(tuple(sizes), ranks)
+    rows = [placement.rows(rank) for rank in range(ranks)]
+    rounding = len(placement.cut)
+    assert max(rows) - min(rows) <= 0.05 * sum(sizes) / ranks + rounding
+
+
 @pytest.mark.parametrize("ranks", [2, 4, 8, 16, 64])
 @pytest.mark.parametrize("replicate_below", [0, 1000])
 def test_criteo_is_spread_evenly(ranks: int, replicate_below: int) -> None:

@@ -19,8 +19,9 @@ from utils.data.manifest import DataManifest
 from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
 from utils.errors import InputError, run_door
 
-# A table heavier than this share of what one rank holds is cut: whole tables then move a rank's memory by little.
-_CUT_SHARE = 0.01
+# A table heavier than this share of what one rank holds is cut: whole tables then move a rank's memory by no more than
+# that. A cut table is looked up and sent by every rank, so few should be.
+_CUT_SHARE = 0.05
 # Ids are int32, vectors, gradients and what optimizers keep are float32.
 NUMBER_BYTES = 4
 
