@@ -85,7 +85,7 @@ class Training:
     def traffic_line(self, batch_size: int) -> str:
         """What a step sends, once a step of `batch_size` rows a rank has been made, beside what was planned."""
         plan = [(tables.placement, tables.width) for tables in self.tables]
-        return traffic_line(traffic_of(self.step, this_rank()[1]), plan, self.fields, batch_size)
+        return traffic_line(traffic_of(self.step.graph, this_rank()[1]), plan, self.fields, batch_size)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""
