@@ -116,6 +116,11 @@ def test_a_budget_counts_the_optimizers_numbers_and_all_widths() -> None:
         check_budget(place(CRITEO, 4), (16, 1), slots=1, budget=need * 0.999)
 
 
+def test_what_cannot_be_planned_is_refused(tiny_data: Path) -> None:
+    for flag in ("--ranks=0", "--batch_size=0", "--embedding_dim=16,0"):
+        check_refused(plan(tiny_data, flag), flag.split("=")[0], "at least 1")
+
+
 def test_a_plan_needs_no_mindspore() -> None:
     code = "import sys, utils.embedding.placement; sys.exit('mindspore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -46,7 +46,10 @@ class Exchange(nn.Cell):
         self.concat = ops.Concat(axis=1)
 
     def global_ids(self, ids: Tensor) -> Tensor:
-        """ids (B, F) of this rank -> (N B, F), rank after rank."""
+        """ids (B, F) of this rank -> (N B, F), rank after rank.
+
+        All tables ask for them, to look up and to update; the compiler makes one all-gather of it.
+        """
         return self.all_gather(ids)
 
     def vectors(self, looked_up: Tensor, batch: int) -> Tensor:

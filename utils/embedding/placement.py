@@ -192,7 +192,7 @@ def main() -> None:
         ("embedding_dim", min(settings.embedding_dim, default=0)),
     ):
         if value < 1:
-            raise InputError(f"--{flag}: must be at least 1")
+            raise InputError(f"--{flag}={value}: must be at least 1")
     folder, _ = find_data(settings.dataset_path)
     data = DataManifest.load(folder)
     placement = place(data.table_sizes, settings.ranks, settings.replicate_below)
