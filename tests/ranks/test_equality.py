@@ -1,4 +1,4 @@
-"""N ranks train as one does: the same losses step by step and the same weights at the end."""
+"""N ranks train as one does: the same losses and weights. They send the bytes that were planned."""
 
 import json
 import os
@@ -61,7 +61,12 @@ def test_ranks_train_as_one(
     together = run(job | {"target": target}, ranks, tmp_path / "many")
     tables = {key: value for key, value in alone.items() if key.startswith("table:")}
     assert alone["losses"][-1] != alone["losses"][0]
+    weights = sum(array.size for key, array in alone.items() if key.startswith("network:"))
     for rank in together:
+        assert "as planned" in rank["traffic"][0]
+        # A ring sends each number of a sum 2 (N - 1) / N times; the loss is one more.
+        sums = 2 * (ranks - 1) * (weights + 1) * 4 // ranks
+        assert f"sums of gradients and loss: {sums:,} bytes" in rank["traffic"][0]
         np.testing.assert_allclose(rank["losses"], alone["losses"], rtol=1e-5)
         for name in (key for key in alone if key.startswith("network:")):
             np.testing.assert_allclose(rank[name], alone[name], atol=1e-5)

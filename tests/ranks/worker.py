@@ -1,7 +1,7 @@
 """One rank of an equality test: a few steps of a real model on given data, and what came of them.
 
-python worker.py JOB.json OUTPUT: each rank writes OUTPUT.<rank>.npz with the losses of all steps, the network's weights
-and the pieces of the tables that it holds.
+python worker.py JOB.json OUTPUT: each rank writes OUTPUT.<rank>.npz with the losses of all steps, the network's
+weights, the pieces of the tables that it holds, and what it says about the bytes that it sends.
 """
 
 import importlib
@@ -44,6 +44,7 @@ def main(job_path: str, output: str) -> None:
         for piece in tables.placement.pieces[rank]:
             rows = tables.weight.asnumpy()[piece.offset : piece.offset + piece.rows]
             arrays[f"table:{tables.weight.name}:{piece.field}:{piece.start}"] = rows
+    arrays["traffic"] = np.array([training.traffic_line(batch)] if ranks > 1 else [])
     np.savez(f"{output}.{rank}.npz", losses=losses, held=[t.weight.shape[0] for t in training.tables], **arrays)
 
 
