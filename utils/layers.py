@@ -27,6 +27,29 @@ class SumOverRanks(nn.Cell):
         return x if self.all_reduce is None else self.all_reduce(x)
 
 
+class Affine(nn.Cell):
+    """x (B, inputs) W (inputs, outputs) + b (outputs,) -> (B, outputs).
+
+    Written with its own gradient: summed as a product with ones, b's takes a tenth of the time of BiasAddGrad on CPU.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.product = ops.MatMul()
+        self.product_with_transposed = ops.MatMul(transpose_b=True)
+        self.transposed_product = ops.MatMul(transpose_a=True)
+        self.add_bias = ops.BiasAdd()
+
+    def construct(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        return self.add_bias(self.product(x, weight), bias)
+
+    def bprop(self, x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, ...]:
+        d_x = self.product_with_transposed(d_out, weight)
+        d_weight = self.transposed_product(x, d_out)
+        d_bias = self.product(ops.ones((1, d_out.shape[0]), d_out.dtype), d_out).reshape(-1)
+        return d_x, d_weight, d_bias
+
+
 class Linear(nn.Cell):
     """x (B, inputs) -> x W + b (B, outputs), with W stored as (inputs, outputs); Xavier-normal W, zero b."""
 
@@ -35,11 +58,13 @@ class Linear(nn.Cell):
         self.weight = Parameter(initializer(weight_init or "xavier_normal", (inputs, outputs), ms.float32))
         self.bias = Parameter(initializer("zeros", (outputs,), ms.float32)) if bias else None
         self.multiply = ops.MatMul()
-        self.add_bias = ops.BiasAdd()
+        self.affine = Affine()
 
     def construct(self, x: Tensor) -> Tensor:
-        x = self.multiply(x, self.weight)
-        return x if self.bias is None else self.add_bias(x, self.bias)
+        if self.bias is None:
+            return self.multiply(x, self.weight)
+        # Cast here and not by Affine's own to_float, which would leave its gradients in float16.
+        return self.affine(x, self.weight.astype(x.dtype), self.bias.astype(x.dtype))
 
 
 class MLP(nn.Cell):

@@ -20,25 +20,32 @@ NETWORKS = {
     "wide_deep": {"embedding_dim": 8, "mlp": [16, 16]},
     "dcn": {"embedding_dim": 8, "mlp": [16, 16], "cross_type": "matrix"},
 }
-# model, ranks, table optimizer, dense optimizer, replicate below: all tables spread, all replicated, and a mix.
-QUICK = [("dlrm", 2, "adagrad", "adam", 50), ("wide_deep", 4, "lazy_adam", "adagrad", 0)]
+# model, ranks, table optimizer, dense optimizer, replicate below (all tables spread, all replicated, and a mix) and the
+# device whose kernels the ranks have; one rank has those of a CPU.
+QUICK = [("dlrm", 2, "adagrad", "adam", 50, "CPU"), ("wide_deep", 4, "lazy_adam", "adagrad", 0, "GPU")]
 SLOW = [
-    ("dlrm", 8, "sgd", "sgd", 50),
-    ("dlrm", 4, "sgd", "sgd", 0),
-    ("deepfm", 2, "adam", "adam", 50),
-    ("deepfm", 4, "adagrad", "sgd", 2000),
-    ("dcn", 4, "ftrl", "adam", 2000),
-    ("dcn", 2, "lazy_adam", "adam", 50),
+    ("dlrm", 8, "sgd", "sgd", 50, "CPU"),
+    ("dlrm", 4, "sgd", "sgd", 0, "CPU"),
+    ("deepfm", 2, "adam", "adam", 50, "CPU"),
+    ("deepfm", 4, "adagrad", "sgd", 2000, "GPU"),
+    ("dcn", 4, "ftrl", "adam", 2000, "CPU"),
+    ("dcn", 2, "lazy_adam", "adam", 50, "CPU"),
 ]
 
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize(
-    ("model", "ranks", "table_optimizer", "dense_optimizer", "replicate_below"),
+    ("model", "ranks", "table_optimizer", "dense_optimizer", "replicate_below", "target"),
     [*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
 )
 def test_ranks_train_as_one(
-    tmp_path: Path, model: str, ranks: int, table_optimizer: str, dense_optimizer: str, replicate_below: int
+    tmp_path: Path,
+    model: str,
+    ranks: int,
+    table_optimizer: str,
+    dense_optimizer: str,
+    replicate_below: int,
+    target: str,
 ) -> None:
     settings = {
         "table_optimizer": table_optimizer,
@@ -50,8 +57,8 @@ def test_ranks_train_as_one(
         "model": model, "network": NETWORKS[model], "settings": settings, "table_sizes": TABLE_SIZES, "dense": 4,
         "global_batch": 64, "steps": 20,
     }  # fmt: skip
-    alone = run(job, 1, tmp_path / "one")[0]
-    together = run(job, ranks, tmp_path / "many")
+    alone = run(job | {"target": "CPU"}, 1, tmp_path / "one")[0]
+    together = run(job | {"target": target}, ranks, tmp_path / "many")
     tables = {key: value for key, value in alone.items() if key.startswith("table:")}
     assert alone["losses"][-1] != alone["losses"][0]
     for rank in together:

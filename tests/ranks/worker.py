@@ -20,16 +20,16 @@ from utils.training.schedule import hyper_at
 
 
 def main(job_path: str, output: str) -> None:
-    """Train `steps` global batches of the job."""
+    """Train `steps` global batches of the job, on a CPU with the kernels of its `target`."""
     with open(job_path) as file:
         job = json.load(file)
-    target = set_up_device(DeviceSettings("CPU"), 1)
+    set_up_device(DeviceSettings("CPU"), 1)
     rank, ranks = set_up_ranks()
     model = importlib.import_module(f"{job['model']}.src").MODEL
     settings = from_dict(TrainSettings, job["settings"], job_path)
     sizes = tuple(job["table_sizes"])
     network = from_dict(model.settings, job["network"], job_path)
-    training = Training(model, network, Features(job["dense"], sizes), settings, target)
+    training = Training(model, network, Features(job["dense"], sizes), settings, job["target"])
     batch = job["global_batch"] // ranks
     part = Part(batch, rank, ranks)
     losses = []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn
 
+from tests.helpers import update
 from utils.config import TrainSettings
 from utils.embedding.sparse_optimizers import sparse_optimizer
 from utils.training.dense_optimizers import dense_optimizer
@@ -50,7 +51,8 @@ def summed(rows: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return total
 
 
-def test_sparse_ftrl_equals_numpy_with_repeated_ids() -> None:
+@pytest.mark.parametrize("on_host", [False, True])
+def test_sparse_ftrl_equals_numpy_with_repeated_ids(on_host: bool) -> None:
     weight = Parameter(Tensor(normal(ROWS, WIDTH) * 0.1), name="table")
     reference = ReferenceFTRL(weight.asnumpy(), FTRL_SETTINGS)
     optimizer = sparse_optimizer("ftrl", weight, FTRL_SETTINGS)
@@ -59,8 +61,9 @@ def test_sparse_ftrl_equals_numpy_with_repeated_ids() -> None:
         if step == 6:
             gradients = gradients * 0  # a row without a gradient is still made small by L1
         hyper = hyper_at(FTRL_SETTINGS, step, 1.0)
-        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper)
         reference.apply(np.unique(rows), summed(rows, gradients))
+        rows, gradients = np.append(rows, np.int32(ROWS)), np.append(gradients, np.zeros((1, WIDTH), np.float32), 0)
+        update(optimizer, rows, gradients, hyper, on_host=on_host)
     np.testing.assert_allclose(weight.asnumpy(), reference.weights, rtol=1e-4, atol=1e-6)
     assert weight.asnumpy()[6:].tobytes() == (normal(ROWS, WIDTH) * 0.1)[6:].tobytes()
 

@@ -47,12 +47,12 @@ def filled_up(rows: Rows, repeated: int, times: int) -> Rows:
     return filled
 
 
-def make_training(dense: str = "sgd", tables: str = "sgd", **changes: object) -> Training:
+def make_training(dense: str = "sgd", tables: str = "sgd", target: str = "CPU", **changes: object) -> Training:
     settings = TrainSettings(
         dense_optimizer=dense, table_optimizer=tables, learning_rate=RATE, embedding_init="normal",
         embedding_init_std=0.5, **changes,
     )  # fmt: skip
-    training = Training(TINY, TinySettings(), FEATURES, settings)
+    training = Training(TINY, TinySettings(), FEATURES, settings, target)
     for i, parameter in enumerate(training.network.trainable_params()):
         values = np.random.default_rng([7, i]).standard_normal(parameter.shape) * 0.5
         parameter.set_data(Tensor(values.astype(np.float32)))
@@ -102,8 +102,9 @@ class Reference:
 
 
 @pytest.mark.parametrize(("dense", "tables"), OPTIMIZERS)
-def test_steps_equal_numpy(dense: str, tables: str) -> None:
-    training = make_training(dense, tables)
+@pytest.mark.parametrize("target", ["CPU", "GPU", "Ascend"])
+def test_steps_equal_numpy_with_the_kernels_of_every_device(dense: str, tables: str, target: str) -> None:
+    training = make_training(dense, tables, target)
     reference = Reference(training, dense, tables)
     batches = [draw(seed=seed) for seed in range(4)]
     assert take_steps(training, *batches) == pytest.approx([reference.step(rows) for rows in batches], rel=1e-5)

@@ -3,11 +3,12 @@
 All are cells over one table `weight` (R, D):
 
     gradient = optimizer.gradient(rows, gradients)     what is applied: `gradients`, or the whole table's gradient
-    optimizer(rows, gradient, hyper)                   the update
+    optimizer(rows, gradient, hyper)                   the update, in the graph
+    optimizer.update_on_host(rows, gradient, hyper)    the same on a CPU, beside the graph, of arrays and floats
 
-with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32 and `hyper`, the tuple of
+with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32, 0 there, and `hyper`, the tuple of
 utils.training.schedule.hyper_at. A row's repeated gradients are summed before they are used. `slots` are the
-optimizer's own parameters, saved with the table.
+optimizer's own parameters, saved with the table. An optimizer that is not `can_update_on_host` has only the graph's.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from utils.config import TrainSettings
 from utils.device import this_rank
+from utils.embedding import cpu_kernels, portable_kernels
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
 # TensorFlow's default. A positive start also keeps rows whose first gradient is 0 from dividing 0 by 0.
@@ -28,11 +30,14 @@ TABLE_OPTIMIZERS = {"sgd": 0, "adagrad": 1, "lazy_adam": 2, "ftrl": 2, "adam": 2
 class SparseOptimizer(nn.Cell):
     """What the sparse optimizers share: their gradient is that of the batch's rows."""
 
+    can_update_on_host = True
+
     def __init__(self, weight: Parameter) -> None:
         super().__init__(auto_prefix=False)
         self.weight = weight
         self.ranks = this_rank()[1]
         self.slots = ()
+        self.sum_repeated = portable_kernels.SumRepeated()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
         return gradients
@@ -42,9 +47,9 @@ class SparseOptimizer(nn.Cell):
 
         Every rank has the first `replicated` rows, and the ranks' sums are added up: so each takes its share of them.
         """
-        distinct, place = ops.unique(rows)
-        squares = ops.unsorted_segment_sum(gradient, place, distinct.shape[0]).square().sum(1)
-        replicated_squares = (squares * (distinct < replicated).astype(squares.dtype)).sum()
+        distinct, sums = self.sum_repeated(rows, gradient)
+        squares = sums.square().sum(1)
+        replicated_squares = (squares * (replicated > distinct).astype(squares.dtype)).sum()
         return squares.sum() - replicated_squares * (1 - 1 / self.ranks)
 
 
@@ -60,22 +65,24 @@ class SparseSGD(SparseOptimizer):
         held = ops.minimum(rows, self.last_row)  # rows that are elsewhere come with gradients of 0
         return self.index_add(self.weight, held, gradient * -hyper[0])
 
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        cpu_kernels.sgd(self.weight.asnumpy(), rows, gradient, hyper[0])
+
 
 class SparseAdagrad(SparseOptimizer):
-    """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR.
-
-    The kernel is proximal Adagrad without its L1 and L2 terms: the one of the Adagrad kernels that sums repeated rows.
-    """
+    """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR."""
 
     def __init__(self, weight: Parameter) -> None:
         super().__init__(weight)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.slots = (self.accumulator,)
-        self.update = ops.FusedSparseProximalAdagrad()
+        self.update = portable_kernels.Adagrad()
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        self.update(self.weight, self.accumulator, hyper[0], 0.0, 0.0, gradient, rows)
-        return hyper[0]
+        return self.update(self.weight, self.accumulator, hyper[0], rows, gradient)
+
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        cpu_kernels.adagrad(self.weight.asnumpy(), self.accumulator.asnumpy(), rows, gradient, hyper[0])
 
 
 class LazyAdam(SparseOptimizer):
@@ -86,12 +93,14 @@ class LazyAdam(SparseOptimizer):
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
-        self.update = ops.FusedSparseLazyAdam()
+        self.update = portable_kernels.LazyAdam()
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        moments = self.moment1, self.moment2
-        self.update(self.weight, *moments, hyper[1], hyper[2], hyper[0], BETA1, BETA2, EPSILON, gradient, rows)
-        return hyper[0]
+        return self.update(self.weight, self.moment1, self.moment2, hyper, rows, gradient)
+
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        moments = self.moment1.asnumpy(), self.moment2.asnumpy()
+        cpu_kernels.lazy_adam(self.weight.asnumpy(), *moments, rows, gradient, hyper)
 
 
 class SparseFTRL(SparseOptimizer):
@@ -105,15 +114,21 @@ class SparseFTRL(SparseOptimizer):
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.linear = _slot(weight, "linear", 0.0)
         self.slots = (self.accumulator, self.linear)
-        self.update = ops.FusedSparseFtrl(lr=learning_rate, l1=l1, l2=l2, lr_power=-0.5)
+        self.numbers = learning_rate, l1, l2
+        self.update = portable_kernels.FTRL(learning_rate, l1, l2)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        self.update(self.weight, self.accumulator, self.linear, gradient, rows)
-        return hyper[0]
+        return self.update(self.weight, self.accumulator, self.linear, rows, gradient)
+
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        slots = self.accumulator.asnumpy(), self.linear.asnumpy()
+        cpu_kernels.ftrl(self.weight.asnumpy(), *slots, rows, gradient, *self.numbers)
 
 
 class DenseAdam(nn.Cell):
     """Adam over the whole table, with the gradient of l2/2 times the sum of its squares: for small tables."""
+
+    can_update_on_host = False
 
     def __init__(self, weight: Parameter, l2: float) -> None:
         super().__init__(auto_prefix=False)

@@ -50,7 +50,7 @@ class EmbeddingTables(nn.Cell):
         rows = self.rows(self.exchange.global_ids(ids))[:, self.replicated :]
         vectors = ()
         if self.exchange.served:
-            here = (rows < self.held).astype(self.weight.dtype).expand_dims(2)
+            here = (rows <= self.last_row).astype(self.weight.dtype).expand_dims(2)
             looked_up = self.gather(self.weight, ops.minimum(rows, self.last_row), 0) * here
             vectors += (self.exchange.vectors(looked_up, ids.shape[0]),)
         if self.replicated:
@@ -80,7 +80,7 @@ class EmbeddingTables(nn.Cell):
             gradients = self.exchange.gradients(gradients)
         rows = self.rows(ids)
         if self.exchange is not None:
-            gradients = gradients * (rows < self.held).astype(gradients.dtype).expand_dims(2)
+            gradients = gradients * (rows <= self.last_row).astype(gradients.dtype).expand_dims(2)
         rows = rows.reshape(-1)
         return rows, self.optimizer.gradient(rows, gradients.reshape(-1, self.width))
 

@@ -68,6 +68,7 @@ class Training:
             optimizers,
             loss_scale=LOSS_SCALES[settings.amp_level],
             clip_norm=settings.gradient_clip_norm,
+            target=target,
         )
         self.scorer = ScoreStep(self.network, self.tables)
         saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]

@@ -7,6 +7,7 @@ stores three copies of every weight.
 from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 
 from utils.config import TrainSettings
+from utils.embedding.portable_kernels import ftrl
 from utils.embedding.sparse_optimizers import INITIAL_ACCUMULATOR
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
@@ -77,11 +78,8 @@ class FTRL(nn.Cell):
 
     def construct(self, gradients: tuple[Tensor, ...], hyper: tuple[Tensor, ...]) -> Tensor:
         for weight, accumulator, linear, gradient in zip(self.weights, self.accumulators, self.linears, gradients):  # noqa: B905
-            squares = accumulator + gradient * gradient
-            sigma = (ops.sqrt(squares) - ops.sqrt(accumulator)) / self.learning_rate
-            sums = linear + gradient - sigma * weight
-            within_l1 = ops.clamp(sums, -self.l1, self.l1)
-            new = (within_l1 - sums) / (ops.sqrt(squares) / self.learning_rate + 2 * self.l2)
+            old = weight, accumulator, linear
+            new, squares, sums = ftrl(*old, gradient, self.learning_rate, self.l1, self.l2)
             ops.assign(accumulator, squares)
             ops.assign(linear, sums)
             ops.assign(weight, new)
