@@ -16,7 +16,7 @@ from pathlib import Path
 
 from utils.cluster import Cluster, cluster_of
 from utils.config import LaunchSettings, load_settings, split_flags
-from utils.device import environment_for_ranks
+from utils.device import with_this_python
 from utils.errors import InputError, run_door
 from utils.processes import adopt_orphans, end_all, environments_of_children, next_ended, send
 from utils.training.plan import plan_ranks
@@ -108,7 +108,7 @@ class _Job:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
         with (_MSRUN_LOG / "msrun.log").open("w") as log:
-            environment = environment_for_ranks(cluster.environment(cluster.node_rank))
+            environment = with_this_python() | cluster.environment(cluster.node_rank)
             # In a session of its own, so that Ctrl-C comes to the ranks once, from here.
             self.msrun = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
@@ -119,7 +119,7 @@ class _Job:
         if code := self.msrun.wait():
             return _fail("msrun", code, _MSRUN_LOG / "msrun.log")
         self._find_processes()
-        # Whatever ended before msrun did has ended with it.
+        # What ended before msrun did is no child of this process.
         failures: list[tuple[int | None, int | None]] = [
             (rank, None) for rank in self.cluster.local_ranks if rank not in self.ranks.values()
         ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from utils.device import environment_for_ranks
+from utils.device import with_this_python
 
 WORKER = Path(__file__).with_name("worker.py")
 TABLE_SIZES = (5, 300, 40, 1000, 7, 90, 64, 33)
@@ -98,7 +98,7 @@ def run(job: dict, ranks: int, output: Path) -> list[dict]:
             *words,
         ]  # fmt: skip
     job_ = subprocess.Popen(
-        command, env=environment_for_ranks({}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        command, env=with_this_python(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         start_new_session=True,
     )  # fmt: skip
     try:
