@@ -1,18 +1,16 @@
 """Trainings over several ranks, started as a user starts them, and the processes that they consist of."""
 
 import contextlib
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 
-from tests.helpers import REPOSITORY
+from tests.helpers import REPOSITORY, launcher_environment
+from utils.hccl_tools.hccl_tools import rank_table
 
 TIMEOUT = 180
 # A fault must not outlive this.
@@ -37,12 +35,7 @@ def job(
     target: str = "CPU",
 ) -> Iterator[subprocess.Popen]:
     """The launcher, run in `folder`; nothing that it started is left when the test is over."""
-    environment = os.environ | {
-        "VIRTUAL_ENV": sys.prefix,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "WAIT": str(int(wait)),
-        "DEVICE_TARGET": target,
-    }
+    environment = launcher_environment(wait=wait) | {"DEVICE_TARGET": target}
     command = [shell, f"scripts/{script}", *map(str, words)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True) as launcher:
@@ -93,3 +86,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def rank_table_of(servers: list[str], devices: range) -> dict:
+    """The rank table of servers with the same devices: those that the tool writes on each, one after the other."""
+    addresses = {device: f"192.98.92.{device}" for device in devices}
+    table = rank_table(devices, addresses, servers[0])
+    for number, server in enumerate(servers[1:], start=1):
+        (further,) = rank_table(devices, addresses, server)["server_list"]
+        for device in further["device"]:
+            device["rank_id"] = str(int(device["rank_id"]) + number * len(devices))
+        table["server_list"].append(further)
+    return table

@@ -1,5 +1,6 @@
 """What the tests share that is no fixture: the models of the zoo, their doors as processes, and NumPy optimizers."""
 
+import os
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mindspore import Tensor, nn
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = sorted(
@@ -34,6 +36,12 @@ def run_door(
     return subprocess.run(
         door_command(model, door, *words), cwd=cwd, timeout=timeout, capture_output=True, text=True, **options
     )
+
+
+def launcher_environment(*, wait: bool) -> dict[str, str]:
+    """The caller's environment with the Python that runs these tests as the active one."""
+    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**os.environ, "VIRTUAL_ENV": sys.prefix, "PATH": search, "WAIT": "1" if wait else "0"}
 
 
 def said(done: subprocess.CompletedProcess[str]) -> list[str]:
@@ -91,3 +99,11 @@ class ReferenceOptimizer:
         self.moment2[rows] = 0.999 * self.moment2[rows] + 0.001 * g**2
         corrected = np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
         return corrected * self.moment1[rows] / (np.sqrt(self.moment2[rows]) + 1e-8)
+
+
+def update(optimizer: nn.Cell, rows: np.ndarray, gradients: np.ndarray, hyper: tuple, *, on_host: bool) -> None:
+    """Let a table's optimizer apply gradients (n, D) of rows (n,), in the graph or, if it can, on the host."""
+    if on_host and optimizer.can_update_on_host:
+        optimizer.update_on_host(rows, gradients, tuple(float(number.asnumpy()) for number in hyper))
+    else:
+        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper)

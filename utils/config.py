@@ -164,7 +164,7 @@ class PlacementSettings:
     dataset_path: str = setting("./data/mindrecord", "converted data: the mindrecord folder")
     ranks: int = setting(8, "number of ranks")
     replicate_below: int = setting(1000, "tables of fewer rows are held by every rank (0: every table is spread)")
-    embedding_dim: int = setting(16, "width of an embedding vector")
+    embedding_dim: tuple[int, ...] = setting((16,), "width of a field's table, or widths: 16,1 (DeepFM, Wide & Deep)")
     slots: int = setting(0, "numbers that the optimizer keeps a weight: sgd 0, adagrad 1, lazy_adam and ftrl 2")
     batch_size: int = setting(128, "rows a step, per rank")
     memory_budget: float = setting(0.0, "gigabytes that a rank has for tables (0: not checked)")

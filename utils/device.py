@@ -52,10 +52,9 @@ def this_rank() -> tuple[int, int]:
     return (get_rank(), get_group_size()) if GlobalComm.INITED else (0, 1)
 
 
-def environment_for_ranks(own: dict[str, str]) -> dict[str, str]:
-    """The environment and `own`, with this interpreter first on PATH: msrun starts the first python that it finds."""
-    search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return os.environ | {"PATH": search} | own
+def with_this_python() -> dict[str, str]:
+    """The environment with this interpreter first on PATH: msrun starts the first python that it finds there."""
+    return os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])}
 
 
 def choose_target(wanted: str) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from utils.cluster import Cluster, cluster_of
 from utils.config import LaunchSettings, load_settings, split_flags
-from utils.device import environment_for_ranks
+from utils.device import with_this_python
 from utils.errors import InputError, run_door
 from utils.processes import adopt_orphans, end_all, environments_of_children, next_ended, send
 from utils.training.plan import plan_ranks
@@ -100,8 +100,7 @@ class _Job:
     """The processes of this machine while they run."""
 
     def __init__(self, command: list[str], cluster: Cluster) -> None:
-        # msrun starts a scheduler wherever it finds the master's address, so also where two "machines" are one.
-        self.has_scheduler = cluster.node_rank == 0
+        self.cluster = cluster
         self.signal = 0
         self.ranks: dict[int, int] = {}
         """Process id to rank, of those that run."""
@@ -109,7 +108,7 @@ class _Job:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
         with (_MSRUN_LOG / "msrun.log").open("w") as log:
-            environment = environment_for_ranks(cluster.environment(cluster.node_rank))
+            environment = with_this_python() | cluster.environment(cluster.node_rank)
             # In a session of its own, so that Ctrl-C comes to the ranks once, from here.
             self.msrun = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=environment
@@ -117,33 +116,36 @@ class _Job:
 
     def wait(self) -> int:
         """The job's exit code, when every rank has ended, or one has failed and the others have had their time."""
-        while self.msrun.poll() is None:
-            self._find_ranks()
-            time.sleep(0.02)
-        self._find_ranks()
-        if self.signal:
-            self._send_all(self.signal)
-        if self.msrun.returncode:
-            return self._fail("msrun", self.msrun.returncode, _MSRUN_LOG / "msrun.log")
-        failures, deadline = [], None
-        while ended := next_ended(deadline):
+        if code := self.msrun.wait():
+            return _fail("msrun", code, _MSRUN_LOG / "msrun.log")
+        self._find_processes()
+        # What ended before msrun did is no child of this process.
+        failures: list[tuple[int | None, int | None]] = [
+            (rank, None) for rank in self.cluster.local_ranks if rank not in self.ranks.values()
+        ]
+        deadline = None
+        while self.ranks or not failures:
+            deadline = deadline or (time.monotonic() + _GRACE if failures else None)
+            ended = next_ended(deadline)
+            if ended is None:
+                break
             process_id, code = ended
             rank = self.ranks.pop(process_id, None)
-            if code and (self.has_scheduler or process_id != self.scheduler):
+            if code and (rank is not None or process_id == self.scheduler):
                 failures.append((rank, code))
-                deadline = deadline or time.monotonic() + _GRACE
-            if failures and not self.ranks:
-                break
         return self._report(failures)
 
-    def _find_ranks(self) -> None:
-        for process_id, environment in environments_of_children(self.msrun.pid).items():
+    def _find_processes(self) -> None:
+        for process_id, environment in environments_of_children().items():
             if environment.get("MS_ROLE") == "MS_WORKER":
                 self.ranks[process_id] = int(environment["RANK_ID"])
-            elif environment.get("MS_ROLE") == "MS_SCHED":
+            elif environment.get("MS_ROLE") == "MS_SCHED" and self.cluster.node_rank == 0:
                 self.scheduler = process_id
-                if not self.has_scheduler:
-                    send(process_id, signal.SIGKILL)
+            elif environment.get("MS_ROLE") == "MS_SCHED":
+                # Where two machines are really one, msrun takes each for machine 0, and starts a scheduler on both.
+                send(process_id, signal.SIGKILL)
+        if self.signal:
+            self._send_all(self.signal)
 
     def _pass_on(self, number: int, _: object) -> None:
         """A first signal goes to the ranks, which save and end; a second ends them at once."""
@@ -154,23 +156,30 @@ class _Job:
         for process_id in self.ranks:
             send(process_id, number)
 
-    def _report(self, failures: list[tuple[int | None, int]]) -> int:
+    def _report(self, failures: list[tuple[int | None, int | None]]) -> int:
         if not failures:
             return 0
         if self.signal and all(code in (128 + self.signal, -self.signal) for _, code in failures):
             print(f"ended by signal {self.signal}", file=sys.stderr)
             return 128 + self.signal
+        # The scheduler gives up where a rank has failed, be it one of another machine.
         rank, code = next((failure for failure in failures if failure[0] is not None), failures[0])
         if rank is None:
-            return self._fail("the scheduler", code, _MSRUN_LOG / "scheduler.log")
-        return self._fail(f"rank {rank}", code, _log_of(rank))
+            return _fail("the scheduler", code, _MSRUN_LOG / "scheduler.log")
+        return _fail(f"rank {rank}", code, _log_of(rank))
 
-    def _fail(self, who: str, code: int, log: Path) -> int:
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
-        why = f" ({errors[-1]})" if errors else ""
-        print(f"error: {who} failed first, it {how}; see {log}{why}", file=sys.stderr)
-        return code if code > 0 else 128 - code
+
+def _fail(who: str, code: int | None, log: Path) -> int:
+    """Say who failed first, how, and the last error in its log; returns the exit code of the job."""
+    how = "ended at once" if code is None else f"ended with exit code {code}"
+    if code is not None and code < 0:
+        how = f"was killed by signal {-code}"
+    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
+    why = f" ({errors[-1]})" if errors else ""
+    print(f"error: {who} failed first, it {how}; see {log}{why}", file=sys.stderr)
+    if code is None:
+        return 1
+    return code if code > 0 else 128 - code
 
 
 if __name__ == "__main__":

@@ -61,7 +61,10 @@ class Linear(nn.Cell):
         self.affine = Affine()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.multiply(x, self.weight) if self.bias is None else self.affine(x, self.weight, self.bias)
+        if self.bias is None:
+            return self.multiply(x, self.weight)
+        # Cast here and not by Affine's own to_float, which would leave its gradients in float16.
+        return self.affine(x, self.weight.astype(x.dtype), self.bias.astype(x.dtype))
 
 
 class MLP(nn.Cell):

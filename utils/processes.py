@@ -22,13 +22,12 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def environments_of_children(also_of: int) -> dict[int, dict[str, str]]:
-    """The environment that each child of this process, or of process `also_of`, was started with, by process id."""
+def environments_of_children() -> dict[int, dict[str, str]]:
+    """The environment that each running child was started with, by process id."""
     found = {}
-    with contextlib.suppress(psutil.Error):
-        for process in [*psutil.Process().children(), *psutil.Process(also_of).children()]:
-            with contextlib.suppress(psutil.Error):
-                found[process.pid] = process.environ()
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):
+            found[child.pid] = child.environ()
     return found
 
 

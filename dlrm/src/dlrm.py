@@ -56,7 +56,9 @@ class DLRM(nn.Cell):
         if not self.is_dot:
             return self.top(vectors.reshape(-1, self.vectors * self.width), rows)
         pairs = self.interaction(vectors)
-        return self.top(self.concat((bottom, pairs)) if self.has_dense else pairs, rows)
+        if self.has_dense:
+            pairs = self.concat((bottom, pairs))
+        return self.top(pairs, rows)
 
 
 def _check_sizes(settings: DLRMSettings, features: Features) -> None:

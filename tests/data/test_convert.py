@@ -59,7 +59,11 @@ def read_split(folder: Path, split: str) -> dict[str, np.ndarray]:
         reader.close()
     rows = manifest.splits[split].rows
     assert len(records) == -(-rows // manifest.pack_rows)
-    joined = {name: np.concatenate([record[name] for record in records]) for name in records[0]}
+    types = {"label": np.float32, "dense": np.float32, "ids": np.int32}
+    joined = {
+        name: np.concatenate([np.frombuffer(record[name], types[name]) for record in records]) for name in records[0]
+    }
+    joined |= {name: joined[name].reshape(len(joined["label"]), -1) for name in joined if name != "label"}
     assert not any(array[rows:].any() for array in joined.values())
     return {name: array[:rows] for name, array in joined.items()}
 

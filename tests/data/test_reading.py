@@ -134,7 +134,7 @@ def test_without_a_seed_rows_come_as_they_are_stored(numbered: dict[tuple[int, i
     folder = numbered[1003, 10]
     (file,) = DataManifest.load(folder).splits["train"].files
     reader = FileReader(str(folder / file.name))
-    stored = np.concatenate([record["dense"] for record in reader.get_next()])[:1003, 0]
+    stored = np.concatenate([np.frombuffer(record["dense"], np.float32) for record in reader.get_next()])[:1003]
     reader.close()
     read = [number for batch in batches_of(folder, Part(64)) for number in row_numbers(batch)]
     assert read == stored.astype(int).tolist()

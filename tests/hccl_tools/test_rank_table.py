@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.distributed import rank_table_of
 from utils.errors import InputError
 from utils.hccl_tools.rank_table import RankTable, read_rank_table
 
@@ -38,6 +39,7 @@ def test_a_written_table_is_accepted(table: Path) -> None:
         (lambda devices: devices[1].update(rank_id="0"), "a rank_id comes up twice"),
         (lambda devices: devices[1].update(device_id="0"), "device_id comes up twice"),
         (lambda devices: devices[2].update(device_ip="192.98.92"), "'192.98.92' is no address"),
+        (lambda devices: (devices[0].update(rank_id="1"), devices[1].update(rank_id="0")), "must rise with rank_id"),
         (lambda devices: devices[2].pop("rank_id"), "no whole number 'rank_id'"),
     ],
 )
@@ -53,3 +55,16 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "table.json").write_text("{")
     with pytest.raises(InputError, match="not JSON"):
         read_rank_table(tmp_path / "table.json", 8)
+
+
+def test_ranks_are_dealt_out_evenly_over_the_servers(tmp_path: Path) -> None:
+    content = rank_table_of(["10.0.0.7", "10.0.0.8"], range(2))
+    path = tmp_path / "table.json"
+    path.write_text(json.dumps(content))
+    assert read_rank_table(path, 4) == RankTable(path, ("10.0.0.7", "10.0.0.8"), ((0, 1), (0, 1)))
+    first, second = (server["device"] for server in content["server_list"])
+    first.append(second.pop() | {"device_id": "2", "rank_id": "2"})
+    second[0]["rank_id"] = "3"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"server_list\[0\]: must have the ranks \[0, 1\]"):
+        read_rank_table(path, 4)

@@ -1,4 +1,4 @@
-"""N ranks train as one does: the same losses step by step and the same weights at the end."""
+"""N ranks train as one does: the same losses and weights. They send the bytes that were planned."""
 
 import dataclasses
 import json
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.distributed import free_port, processes_in
-from utils.device import environment_for_ranks
+from utils.device import with_this_python
 
 WORKER = Path(__file__).with_name("worker.py")
 GLOBAL_BATCH = 64
@@ -130,7 +130,7 @@ def _run(jobs: list[dict], ranks: int, folder: Path) -> list[list[dict[str, np.n
         ]  # fmt: skip
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=folder, env=environment_for_ranks({}), stdout=pipe, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=with_this_python(), stdout=pipe, stderr=subprocess.STDOUT, text=True
     ) as job:
         try:
             said, _ = job.communicate(timeout=120 + 20 * len(jobs) * ranks)
@@ -151,6 +151,17 @@ def check_equal(case: Case, outcome: Outcome, name: str) -> None:
         np.testing.assert_allclose(together, alone, atol=atol, err_msg=f"{name}, {weight}")
 
 
+def check_traffic(outcome: Outcome) -> None:
+    """What the ranks say they send: as planned, and of every sum of weights and of the loss a ring's share."""
+    ranks = len(outcome.together)
+    weights = sum(array.size for key, array in outcome.alone.items() if key.startswith("end:network:"))
+    # A ring sends each number of a sum 2 (N - 1) / N times; the loss is one more.
+    sums = 2 * (ranks - 1) * (weights + 1) * 4 // ranks
+    for rank in outcome.together:
+        assert "as planned" in rank["traffic"][0]
+        assert f"sums of gradients and loss: {sums:,} bytes" in rank["traffic"][0]
+
+
 def check_one_step(outcome: Outcome) -> None:
     """The loss, and all gradients beside the largest, within 1e-5 relative."""
     for rank in outcome.together:
@@ -168,6 +179,7 @@ def quick(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize("name", ["dlrm", "wide_deep"])
 def test_ranks_train_as_one(quick: dict[str, Outcome], name: str) -> None:
     check_equal(QUICK[name], quick[name], name)
+    check_traffic(quick[name])
 
 
 def test_a_dropout_mask_is_the_same_on_all_ranks(quick: dict[str, Outcome]) -> None:
@@ -198,5 +210,6 @@ def test_all_models_optimizers_and_pieces(ranks: int, shift: int, tmp_path: Path
     outcomes = run(cases | QUICK, ranks, tmp_path)
     for name, case in cases.items():
         check_equal(case, outcomes[name], name)
+        check_traffic(outcomes[name])
     check_equal(QUICK["dropout"], outcomes["dropout"], "dropout")
     check_one_step(outcomes["batch norm"])

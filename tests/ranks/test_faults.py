@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.distributed import FAULT_TIMEOUT, job, make_model_folder, processes_in, rank_process, run_job, wait_until
+from tests.distributed import (
+    FAULT_TIMEOUT,
+    free_port,
+    job,
+    make_model_folder,
+    processes_in,
+    rank_process,
+    run_job,
+    wait_until,
+)
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 
@@ -85,3 +94,20 @@ def test_a_rank_with_other_flags_ends_the_job(
         rf"error: {first} failed first, it ended with exit code 2; see log./output.log {reason}.*\n", said
     )
     assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_a_killed_rank_ends_the_job_on_the_other_machine(killed: int, tmp_path: Path, tiny_data: Path) -> None:
+    folders = [make_model_folder(tmp_path / f"machine {number}", TRAIN.format(of_rank_1=[])) for number in range(2)]
+    words = (2, tiny_data, *FLAGS, "--epochs=1000", f"--ckpt_path={tmp_path}/checkpoint", "--nodes=2")
+    words = (*words, "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    with job(folders[0], *words, "--node_rank=0") as first:
+        wait_until((folders[0] / "log_msrun/scheduler.log").exists, first)
+        with job(folders[1], *words, "--node_rank=1") as second:
+            wait_until((tmp_path / "checkpoint/dlrm.ckpt").exists, first)
+            rank_process(folders[killed], killed).kill()
+            codes = [first.wait(FAULT_TIMEOUT), second.wait(FAULT_TIMEOUT)]
+            assert codes[killed] == 128 + signal.SIGKILL, output(folders[killed])
+            assert codes[1 - killed] != 0, output(folders[1 - killed])
+            assert processes_in(folders[0]) + processes_in(folders[1]) == []

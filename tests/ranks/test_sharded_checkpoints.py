@@ -81,9 +81,10 @@ def test_inspect_prints_every_table(finished: Finished, tmp_path: Path) -> None:
     lines = tool("inspect", finished.last, cwd=tmp_path).splitlines()
     assert lines[0] == f"{finished.last}: dcn, epoch 1, step {last_progress(finished.folder)[1]}"
     assert lines[1] == f"embedding: 26 tables on {finished.ranks} ranks"
-    sizes = read_checkpoint(finished.last).manifest.table_sizes
-    for field, (size, line) in enumerate(zip(sizes, lines[2:], strict=False)):
-        kind = "replicated" if size < REPLICATE_BELOW else "row ranges "
+    placement = read_checkpoint(finished.last).manifest.placements["embedding"]
+    for field, (size, line) in enumerate(zip(placement.table_sizes, lines[2:], strict=False)):
+        kind = "row ranges" if field in placement.cut else "whole on rank"
+        kind = "replicated" if size < REPLICATE_BELOW else kind
         assert line.startswith(f"  field {field}, {size:,} rows: {kind}")
 
 

@@ -1,7 +1,8 @@
 """One rank of the equality tests: a few steps of real models on given data, and what came of them.
 
 python worker.py JOBS.json OUTPUT: each rank writes OUTPUT.<job>.<rank>.npz with the losses of all steps, and the
-network's weights and the pieces of the tables that it holds, before the first step and after the last.
+network's weights and the pieces of the tables that it holds, before the first step and after the last; and what it
+says about the bytes that it sends.
 """
 
 import importlib
@@ -47,7 +48,8 @@ def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
         keys = row_keys(settings.seed, step, part, rows)
         inputs = *own_rows(global_batch(step, rows, features), part), keys, np.float32(rows)
         losses.append(float(training.step(*map(Tensor, inputs), *hyper_at(settings, step, 1.0)).asnumpy()))
-    return found | arrays("end", training, rank) | {"losses": np.array(losses)}
+    traffic = [training.traffic_line(job["global_batch"] // ranks)] if ranks > 1 else []
+    return found | arrays("end", training, rank) | {"losses": np.array(losses), "traffic": np.array(traffic)}
 
 
 def global_batch(step: int, rows: int, features: Features) -> tuple[np.ndarray, ...]:

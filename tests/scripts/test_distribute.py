@@ -1,44 +1,226 @@
-"""run_distribute_train.sh: a training over two ranks of this machine, and over two machines that are both this one."""
+"""run_distribute_train.sh: what it refuses, a training over two ranks, what --dry_run says of it, and two machines."""
 
 import json
 import re
-import socket
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import LOSS_LINE, REPOSITORY
-from utils.hccl_tools.hccl_tools import rank_table
+from tests.distributed import (
+    TIMEOUT,
+    free_port,
+    job,
+    make_model_folder,
+    processes_in,
+    rank_table_of,
+    run_job,
+    wait_until,
+)
+from tests.helpers import LOSS_LINE, MODELS, REPOSITORY
+from utils.data.manifest import DataManifest
+from utils.training.checkpoint_file import read_checkpoint_file
 
 SHELLS = ("bash", "sh")
-# A model's door whose ranks write down what they were started with.
+FLAGS = ("--config_path=quickstart.yaml", "--log_every=2", "--table_optimizer=adagrad", "--replicate_below=0")
+# DLRM's door; every process writes down what it was started with.
 TRAIN = """
-import json, os
+import json, os, sys
 from pathlib import Path
+
 from dlrm.src import MODEL
 from utils.errors import run_door
 from utils.training.train import main
 
 if __name__ == "__main__":
-    Path(f"{os.environ['MS_ROLE']}_{os.environ['RANK_ID']}.json").write_text(json.dumps(dict(os.environ)))
+    call = {"environment": dict(os.environ), "command": sys.argv}
+    Path(f"{os.environ['MS_ROLE']}_{os.environ['RANK_ID']}.json").write_text(json.dumps(call))
     run_door(lambda: main(MODEL))
+"""
+# No training: what each process does is given; `started` waits until msrun has started them all.
+NO_TRAINING = """
+import os, sys, time
+
+msrun, rank = os.getppid(), os.environ["RANK_ID"] if os.environ["MS_ROLE"] == "MS_WORKER" else "-"
+
+def started():
+    while os.getppid() == msrun:
+        time.sleep(0.1)
+
+{}
 """
 
 
-def make_model_folder(folder: Path) -> Path:
-    """A model's folder, its door and the launchers; a blank in its name is no trouble."""
-    folder.mkdir()
-    (folder / "train.py").write_text(TRAIN)
-    (folder / "scripts").symlink_to(REPOSITORY / "scripts")
-    return folder
+def write_table(path: Path, servers: list[str], devices: range) -> Path:
+    path.write_text(json.dumps(rank_table_of(servers, devices)))
+    return path
 
 
-def start(folder: Path, *words: object, shell: str = "sh", wait: bool = True, target: str = "CPU") -> subprocess.Popen:
-    """Start the launcher in `folder`."""
-    environment = environment_for_ranks({"VIRTUAL_ENV": sys.prefix, "WAIT": str(int(wait)), "DEVICE_TARGET": target})
-    return subprocess.Popen(
-        [shell, "scripts/run_distribute_train.sh", *map(str, words)],
-        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("2", "usage: run_distribute_train.sh N DATASET_PATH [RANK_TABLE]"),
+        ("2 . table.json 8", "usage: run_distribute_train.sh"),
+        ("two .", "error: N 'two': must be a whole number"),
+        ("0 .", "error: N '0': must be a whole number"),
+        ("-2 .", "error: N '-2': must be a whole number"),
+        ("2 nowhere", "error: DATASET_PATH 'nowhere': no such folder"),
+        ("2 . nowhere.json", "error: nowhere.json: cannot be read"),
+        ("2 . train.py", "error: train.py: not JSON"),
+        ("8 . table.json", "error: table.json: has the ranks [0, 1], but 8 ranks are to start"),
+        ("3 . --nodes=2", "error: --ranks=3: must be a multiple of --nodes=2"),
+        ("2 . --master_port=83051", "error: --master_port=83051: must be a port"),
+    ],
+)
+def test_a_wrong_call_gets_one_sentence(shell: str, words: str, sentence: str, tmp_path: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", TRAIN)
+    write_table(folder / "table.json", ["10.0.0.7"], range(2))
+    result = run_job(folder, *words.split(), shell=shell, wait=False)
+    assert result.returncode == 2
+    assert result.stderr.startswith(sentence)
+    assert (result.stderr.count("\n"), result.stdout) == (1, "")
+    assert not (folder / "ms_log").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_is_refused_outside_a_models_folder_and_for_an_unknown_device(shell: str, tmp_path: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", TRAIN)
+    assert "DEVICE_TARGET 'TPU': must be" in run_job(folder, 2, ".", shell=shell, target="TPU").stderr
+    (folder / "train.py").unlink()
+    result = run_job(folder, 2, ".", shell=shell)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "no train.py here" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[Path, str]:
+    """The folder of a training over the devices 4 and 5, and what a dry run said of it before."""
+    folder = make_model_folder(tmp_path_factory.mktemp("trained") / "my model", TRAIN)
+    table = write_table(folder / "table.json", ["10.0.0.7"], range(4, 6))
+    words = (2, tiny_data, table.name, *FLAGS, f"--master_port={free_port()}")
+    dry = run_job(folder, "--dry_run", *words, wait=False)
+    assert dry.returncode == 0, dry.stderr
+    assert {path.name for path in folder.iterdir()} == {"train.py", "scripts", "table.json"}
+    result = run_job(folder, *words, script="run_distribute_train_ascend.sh")
+    assert result.returncode == 0, "".join(path.read_text() for path in folder.glob("*/output.log"))
+    assert re.fullmatch(r"process \d+, log ms_log/output.log\n", result.stdout)
+    return folder, dry.stdout
+
+
+def test_what_a_training_leaves(trained: tuple[Path, str]) -> None:
+    folder, _ = trained
+    assert (folder / "ms_log/output.log").read_text() == ""
+    assert "dlrm on 2 x CPU: 3,429 rows, 14 steps an epoch" in (folder / "log0/output.log").read_text()
+    assert {path.name for path in (folder / "log1").iterdir()} == {"output.log"}
+    lines = (folder / "log0/loss.log").read_text().splitlines()
+    assert [LOSS_LINE.match(line)[3] for line in lines] == [str(step) for step in range(2, 15, 2)]
+    assert (folder / "log0/auc.log").read_text().count("EvalCallBack metric") == 1
+    assert (folder / "checkpoint/dlrm.ckpt").is_dir()
+    assert not (folder / "loss.log").exists()
+    assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "dlrm"])
+def test_every_model_trains_over_two_ranks(model: str, tmp_path: Path, tiny_data: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", (REPOSITORY / model / "train.py").read_text())
+    result = run_job(folder, 2, tiny_data, "--config_path=quickstart.yaml", shell="bash")
+    assert result.returncode == 0, "".join(path.read_text() for path in folder.glob("*/output.log"))
+    assert f"{model} on 2 x CPU" in (folder / "log0/output.log").read_text()
+    assert (folder / "log0/loss.log").exists()
+
+
+def test_a_dry_run_says_what_each_process_is_started_with(trained: tuple[Path, str]) -> None:
+    folder, said = trained
+    for title, environment, command in re.findall(
+        r"^(\w.*)\n  environment  (.*)\n(?:.*\n)?  command      (.*)$", said, re.M
+    ):
+        rank = re.match(r"rank (\d)", title)
+        call = json.loads((folder / (f"MS_WORKER_{rank[1]}.json" if rank else "MS_SCHED_0.json")).read_text())
+        assert shlex.split(command) == ["python", *call["command"]]
+        announced = dict(word.split("=", 1) for word in shlex.split(environment))
+        assert announced["ASCEND_RT_VISIBLE_DEVICES"] == "4,5"
+        assert announced == {name: call["environment"].get(name) for name in announced}
+        own = {name for name in call["environment"] if name.startswith(("MS_", "RANK_", "DEVICE_ID"))}
+        assert own - {"MS_LOG_DIR"} == announced.keys() - {"ASCEND_RT_VISIBLE_DEVICES"} - ({"DEVICE_ID"} - own)
+    assert len(re.findall(r"^(?:scheduler|rank [01]) on machine 0, log", said, re.M)) == 3
+
+
+def test_a_dry_run_says_what_each_rank_holds(trained: tuple[Path, str]) -> None:
+    folder, said = trained
+    announced = [int(size.replace(",", "")) for size in re.findall(r"([\d,]+) bytes with optimizer state", said)]
+    of_ranks = [read_checkpoint_file(folder / f"checkpoint/dlrm.ckpt/rank_{rank}.ckpt")[1] for rank in range(2)]
+    saved = [[array for name, array in arrays.items() if name.startswith("embedding")] for arrays in of_ranks]
+    assert announced == [sum(array.nbytes for array in arrays) for arrays in saved]
+    assert [len(arrays) for arrays in saved] == [2, 2]  # weights, and Adagrad's sums of squares
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_dry_run_for_ascend(model: str, tmp_path: Path, tiny_data: Path) -> None:
+    table = write_table(tmp_path / "table.json", ["10.0.0.7", "10.0.0.8"], range(4))
+    words = (8, tiny_data, table, "--replicate_below=0", "--node_rank=1", "--dry_run")
+    result = run_job(REPOSITORY / model, *words, target="Ascend")
+    assert result.returncode == 0, result.stderr
+    assert "--local_worker_num=4 --master_addr=10.0.0.7 --master_port=8118 --node_rank=1" in result.stdout
+    assert re.findall(r"^rank (\d) on machine (\d)", result.stdout, re.M) == [(str(r), str(r // 4)) for r in range(8)]
+    rows = sum(DataManifest.load(tiny_data).table_sizes)
+    for name in set(re.findall(r"(\w+) [\d,]+ rows x \d+", result.stdout)):
+        held = [int(part.replace(",", "")) for part in re.findall(rf"\b{name} ([\d,]+) rows x", result.stdout)]
+        assert (len(held), sum(held)) == (8, rows)
+    assert result.stdout.count("--device_target=Ascend") == 1 + 1 + 8
+
+
+def test_a_dry_run_refuses_what_training_would_refuse(tmp_path: Path, tiny_data: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", TRAIN)
+    result = run_job(folder, 2, tiny_data, "--dry_run", "--learning_rat=1")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1)
+    assert "unknown flag '--learning_rat'; did you mean '--learning_rate'?" in result.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_it_returns_at_once_and_the_job_goes_on(shell: str, tmp_path: Path) -> None:
+    folder = make_model_folder(
+        tmp_path / "my model", NO_TRAINING.format("started(); time.sleep(3); print('done', rank)")
+    )
+    with job(folder, 2, ".", shell=shell, wait=False) as launcher:
+        out, error = launcher.communicate(timeout=TIMEOUT)
+        assert (launcher.returncode, error) == (0, "")
+        number = int(re.fullmatch(r"process (\d+), log ms_log/output.log\n", out)[1])
+        running = {process.pid: process for process in processes_in(folder)}
+        assert not list(folder.glob("log0"))
+        running[number].wait(TIMEOUT)
+    assert [(folder / f"log{rank}/output.log").read_text() for rank in range(2)] == ["done 0\n", "done 1\n"]
+
+
+def test_the_exit_code_and_the_last_error_are_those_of_the_rank_that_failed(tmp_path: Path) -> None:
+    fails = "started()\nif rank == '1':\n    print('error: no luck')\n    sys.exit(3)\ntime.sleep(600)"
+    folder = make_model_folder(tmp_path / "my model", NO_TRAINING.format(fails))
+    assert run_job(folder, 3, ".").returncode == 3
+    sentence = "error: rank 1 failed first, it ended with exit code 3; see log1/output.log (error: no luck)\n"
+    assert (folder / "ms_log/output.log").read_text() == sentence
+    assert processes_in(folder) == []
+
+
+def test_a_rank_that_ends_at_once_ends_the_job(tmp_path: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", NO_TRAINING.format("rank == '1' or time.sleep(600)"))
+    assert run_job(folder, 3, ".").returncode == 1
+    sentence = "error: rank 1 failed first, it ended at once; see log1/output.log\n"
+    assert (folder / "ms_log/output.log").read_text() == sentence
+    assert processes_in(folder) == []
+
+
+def test_two_machines(tmp_path: Path, tiny_data: Path) -> None:
+    folders = [make_model_folder(tmp_path / name, TRAIN) for name in ("machine 0", "machine 1")]
+    words = (2, tiny_data, *FLAGS, "--nodes=2", "--master_addr=127.0.0.1", f"--master_port={free_port()}")
+    words = (*words, f"--ckpt_path={tmp_path}/checkpoint", "--node_rank")
+    with job(folders[0], *words, 0) as first:
+        # Both are this machine, so msrun starts a scheduler for each: machine 0's has to be there first.
+        wait_until((folders[0] / "log_msrun/scheduler.log").exists, first)
+        with job(folders[1], *words, 1) as second:
+            assert [first.wait(TIMEOUT), second.wait(TIMEOUT)] == [0, 0]
+            assert processes_in(folders[0]) + processes_in(folders[1]) == []
+    assert "dlrm on 2 x CPU" in (folders[0] / "log0/output.log").read_text()
+    assert (folders[0] / "log0/loss.log").exists()
+    assert {path.name for path in folders[1].glob("log?")} == {"log1"}
+    assert len(list((tmp_path / "checkpoint/dlrm.ckpt").glob("rank_*.ckpt"))) == 2

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.helpers import REPOSITORY, launcher_environment
+
 SHELLS = ("bash", "sh")
 TIMEOUT = 180
 PRINT_CALL = "import os, sys; print(sys.argv[1:], os.environ.get('CUDA_VISIBLE_DEVICES'))"
@@ -31,17 +32,17 @@ time.sleep(600)
 """
 
 
-def environment(wait: bool) -> dict[str, str]:
-    """The caller's environment with the Python that runs these tests as the active one."""
-    search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**os.environ, "VIRTUAL_ENV": sys.prefix, "PATH": search, "WAIT": "1" if wait else "0"}
-
-
 def launch(shell: str, folder: Path, script: str, *words: object, wait: bool = False) -> subprocess.CompletedProcess:
     """Run a launcher in `folder`; the pipes that it writes to make this hang if the job keeps them open."""
     command = [shell, f"scripts/{script}", *map(str, words)]
     return subprocess.run(
-        command, cwd=folder, env=environment(wait), capture_output=True, text=True, timeout=TIMEOUT, check=False
+        command,
+        cwd=folder,
+        env=launcher_environment(wait=wait),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
     )
 
 
@@ -49,7 +50,7 @@ def launch(shell: str, folder: Path, script: str, *words: object, wait: bool = F
 def waiting_launcher(shell: str, folder: Path, data: Path, *flags: str) -> Iterator[subprocess.Popen]:
     """A training launcher under WAIT=1; it is ended at the latest when the test is."""
     command = [shell, "scripts/run_standalone_train.sh", "0", "CPU", str(data), *flags]
-    with subprocess.Popen(command, cwd=folder, env=environment(wait=True)) as launcher:
+    with subprocess.Popen(command, cwd=folder, env=launcher_environment(wait=True)) as launcher:
         try:
             yield launcher
         finally:

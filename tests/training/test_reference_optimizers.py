@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn
 
+from tests.helpers import update
 from utils.config import TrainSettings
 from utils.embedding.sparse_optimizers import sparse_optimizer
 from utils.training.dense_optimizers import dense_optimizer
 from utils.training.schedule import hyper_at
 
 ROWS, WIDTH, RATE = 12, 3, 0.05
-TARGETS = ("CPU", "GPU")
 FTRL_SETTINGS = TrainSettings(ftrl_learning_rate=0.1, ftrl_l1=0.02, ftrl_l2=0.03, learning_rate=RATE)
 
 
@@ -51,11 +51,11 @@ def summed(rows: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     return total
 
 
-@pytest.mark.parametrize("target", TARGETS)
-def test_sparse_ftrl_equals_numpy_with_repeated_ids(target: str) -> None:
+@pytest.mark.parametrize("on_host", [False, True])
+def test_sparse_ftrl_equals_numpy_with_repeated_ids(on_host: bool) -> None:
     weight = Parameter(Tensor(normal(ROWS, WIDTH) * 0.1), name="table")
     reference = ReferenceFTRL(weight.asnumpy(), FTRL_SETTINGS)
-    optimizer = sparse_optimizer("ftrl", weight, FTRL_SETTINGS, target)
+    optimizer = sparse_optimizer("ftrl", weight, FTRL_SETTINGS)
     for step in range(1, 7):
         rows, gradients = draw(step)
         if step == 6:
@@ -63,7 +63,7 @@ def test_sparse_ftrl_equals_numpy_with_repeated_ids(target: str) -> None:
         hyper = hyper_at(FTRL_SETTINGS, step, 1.0)
         reference.apply(np.unique(rows), summed(rows, gradients))
         rows, gradients = np.append(rows, np.int32(ROWS)), np.append(gradients, np.zeros((1, WIDTH), np.float32), 0)
-        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper)
+        update(optimizer, rows, gradients, hyper, on_host=on_host)
     np.testing.assert_allclose(weight.asnumpy(), reference.weights, rtol=1e-4, atol=1e-6)
     assert weight.asnumpy()[6:].tobytes() == (normal(ROWS, WIDTH) * 0.1)[6:].tobytes()
 
@@ -85,17 +85,16 @@ L2 = 0.3
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam", "ftrl"])
-@pytest.mark.parametrize("target", TARGETS)
-def test_the_norm_of_a_sparse_gradient_sums_repeated_ids_first(name: str, target: str) -> None:
-    check_norm(name, TrainSettings(), summed, target)
+def test_the_norm_of_a_sparse_gradient_sums_repeated_ids_first(name: str) -> None:
+    check_norm(name, TrainSettings(), summed)
 
 
 def test_the_norm_of_a_dense_gradient_has_the_whole_tables_l2_in_it() -> None:
     check_norm("adam", TrainSettings(embedding_l2=L2), lambda *batch: summed(*batch) + L2 * normal(ROWS, WIDTH))
 
 
-def check_norm(name: str, settings: TrainSettings, expected: Callable[..., np.ndarray], target: str = "CPU") -> None:
-    optimizer = sparse_optimizer(name, Parameter(Tensor(normal(ROWS, WIDTH)), name="table"), settings, target)
+def check_norm(name: str, settings: TrainSettings, expected: Callable[..., np.ndarray]) -> None:
+    optimizer = sparse_optimizer(name, Parameter(Tensor(normal(ROWS, WIDTH)), name="table"), settings)
 
     class Squares(nn.Cell):
         def construct(self, rows: Tensor, gradients: Tensor) -> Tensor:
@@ -109,7 +108,7 @@ def check_norm(name: str, settings: TrainSettings, expected: Callable[..., np.nd
 def test_l2_moves_every_row_of_a_table_on_every_step() -> None:
     settings = TrainSettings(embedding_l2=L2, learning_rate=RATE)
     weight = Parameter(Tensor(normal(ROWS, WIDTH)), name="table")
-    optimizer = sparse_optimizer("adam", weight, settings, "CPU")
+    optimizer = sparse_optimizer("adam", weight, settings)
     expected = weight.asnumpy().astype(np.float64)
     moment1, moment2 = np.zeros_like(expected), np.zeros_like(expected)
     for step in range(1, 4):

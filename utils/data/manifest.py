@@ -16,7 +16,7 @@ from utils.errors import InputError
 
 MANIFEST_FILE = "manifest.json"
 SERVING_FILES = (MANIFEST_FILE, SCHEMA_FILE, VOCABULARY_FILE)
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -174,32 +174,46 @@ def _read_windows(
     packs = [order.packs[w * WINDOW_PACKS : (w + 1) * WINDOW_PACKS] for w in windows]
     if not packs:
         return
-    has_dense = len(data.dense_columns) > 0
-    files = [str(folder / file.name) for file in data.splits[split].files]
-    for file in files:
-        if not Path(file).exists():
-            raise InputError(f"{file}: missing from the converted data; convert the data again")
+    columns = _columns(data)
     records = ds.MindDataset(
-        files,
-        columns_list=["label", "dense", "ids"] if has_dense else ["label", "ids"],
+        _files(folder, data, split),
+        columns_list=list(columns),
         sampler=ds.SubsetSampler(np.concatenate(packs).tolist()),
         num_parallel_workers=workers,
     ).batch(WINDOW_PACKS)
     last_pack, tail = len(order.packs) - 1, data.splits[split].rows % data.pack_rows
     stream = records.create_tuple_iterator(num_epochs=1, output_numpy=True)
     for window, its_packs, arrays in zip(windows, packs, stream, strict=True):
-        columns = [array.reshape(-1, *array.shape[2:]) for array in arrays]
-        rows = np.arange(len(columns[0]))
+        read = [
+            array.view(dtype).reshape(-1, *shape)
+            for array, (dtype, shape) in zip(arrays, columns.values(), strict=True)
+        ]
+        rows = np.arange(len(read[0]))
         if tail and last_pack in its_packs:
             place = int(np.flatnonzero(its_packs == last_pack)[0]) * data.pack_rows
             rows = np.delete(rows, np.s_[place + tail : place + data.pack_rows])
         if order.seed is not None:
             np.random.default_rng((*order.seed, int(window))).shuffle(rows)
-        if order.seed is not None or len(rows) < len(columns[0]):
-            columns = [np.take(column, rows, axis=0) for column in columns]
-        if not has_dense:
-            columns.insert(1, np.zeros((len(rows), 1), np.float32))
-        yield int(order.window_starts[window]), tuple(columns)
+        if order.seed is not None or len(rows) < len(read[0]):
+            read = [np.take(column, rows, axis=0) for column in read]
+        if "dense" not in columns:
+            read.insert(1, np.zeros((len(rows), 1), np.float32))
+        yield int(order.window_starts[window]), tuple(read)
+
+
+def _columns(data: DataManifest) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """What a record's bytes are, column by column: numbers of a type, so many a row."""
+    columns = {"label": (np.float32, ()), "dense": (np.float32, (len(data.dense_columns),))}
+    columns["ids"] = np.int32, (len(data.fields),)
+    return {name: column for name, column in columns.items() if 0 not in column[1]}
+
+
+def _files(folder: Path, data: DataManifest, split: str) -> list[str]:
+    files = [folder / file.name for file in data.splits[split].files]
+    for file in files:
+        if not file.exists():
+            raise InputError(f"{file}: missing from the converted data; convert the data again")
+    return list(map(str, files))
 
 
 def _assemble(

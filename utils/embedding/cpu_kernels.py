@@ -1,63 +1,185 @@
-"""How the sparse optimizers update a table on a CPU: MindSpore's fused kernels, the fastest there.
+"""How the sparse optimizers update a table on a CPU: compiled loops over the batch's rows, in place, beside the graph.
 
-They sum a row's repeated gradients and leave out rows that the table does not have. MindSpore calls them deprecated,
-so other devices have utils/embedding/portable_kernels.py, with the same cells.
+On a CPU a table is memory that the host may write to. One pass sums each row's gradients, one updates the rows; the
+operations of utils/embedding/portable_kernels.py, of which the same comes, sort and copy and take longer.
+
+`weight` and an optimizer's slots are (R, D) float32, `rows` (n,) int32, `gradients` (n, D) float32; rows from R on are
+on another rank and are left out. A row belongs to one thread, so the number of threads changes no result.
 """
 
-from mindspore import Parameter, Tensor, nn, ops
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+from numba import njit
+
+from utils.device import available_cores
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
+_THREADS = ThreadPoolExecutor(available_cores())
+_ROWS_A_THREAD = 1 << 14  # fewer are done before a thread has woken
+_FACTOR = 2654435769  # 2^32 over the golden ratio: Knuth, The Art of Computer Programming 3, section 6.4
 
-class SumRepeated(nn.Cell):
-    """rows (n,), gradients (n, D) -> the distinct rows and the sum of each one's gradients."""
-
-    def construct(self, rows: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-        distinct, place = ops.unique(rows)
-        return distinct, ops.unsorted_segment_sum(gradients, place, distinct.shape[0])
+_compiled = njit(nogil=True, cache=True)
 
 
-class Adagrad(nn.Cell):
-    """Proximal Adagrad without its L1 and L2 terms: the one of the Adagrad kernels that sums repeated rows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.update = ops.FusedSparseProximalAdagrad()
-
-    def construct(
-        self, weight: Parameter, accumulator: Parameter, learning_rate: Tensor, rows: Tensor, gradient: Tensor
-    ) -> Tensor:
-        return self.update(weight, accumulator, learning_rate, 0.0, 0.0, gradient, rows)[0]
+def sgd(weight: np.ndarray, rows: np.ndarray, gradients: np.ndarray, learning_rate: float) -> None:
+    """w -= lr g. Taking every occurrence off is the same as taking the sum off."""
+    rate = np.float32(learning_rate)
+    _in_parts(len(rows), lambda part, parts: _sgd(weight, rows, gradients, rate, part, parts))
 
 
-class LazyAdam(nn.Cell):
-    """`hyper` is the tuple of utils.training.schedule.hyper_at."""
+def adagrad(
+    weight: np.ndarray, accumulator: np.ndarray, rows: np.ndarray, gradients: np.ndarray, learning_rate: float
+) -> None:
+    """a += g^2, w -= lr g / sqrt(a)."""
+    rate = np.float32(learning_rate)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.update = ops.FusedSparseLazyAdam()
+    def update(part: int, parts: int) -> None:
+        _adagrad(weight, accumulator, *_summed(len(weight), rows, gradients, part, parts), rate)
 
-    def construct(
-        self,
-        weight: Parameter,
-        moment1: Parameter,
-        moment2: Parameter,
-        hyper: tuple[Tensor, ...],
-        rows: Tensor,
-        gradient: Tensor,
-    ) -> Tensor:
-        powers_and_rate = hyper[1], hyper[2], hyper[0]
-        return self.update(weight, moment1, moment2, *powers_and_rate, BETA1, BETA2, EPSILON, gradient, rows)[0]
+    _in_parts(len(rows), update)
 
 
-class FTRL(nn.Cell):
-    """At a learning rate of its own, with L1 and L2."""
+def lazy_adam(
+    weight: np.ndarray,
+    moment1: np.ndarray,
+    moment2: np.ndarray,
+    rows: np.ndarray,
+    gradients: np.ndarray,
+    hyper: tuple[float, float, float],
+) -> None:
+    """Adam of the batch's rows; `hyper` are the numbers of utils.training.schedule.hyper_at."""
+    rate = np.float32(hyper[0] * np.sqrt(1 - hyper[2]) / (1 - hyper[1]))
 
-    def __init__(self, learning_rate: float, l1: float, l2: float) -> None:
-        super().__init__()
-        self.update = ops.FusedSparseFtrl(lr=learning_rate, l1=l1, l2=l2, lr_power=-0.5)
+    def update(part: int, parts: int) -> None:
+        _adam(weight, moment1, moment2, *_summed(len(weight), rows, gradients, part, parts), rate)
 
-    def construct(
-        self, weight: Parameter, accumulator: Parameter, linear: Parameter, rows: Tensor, gradient: Tensor
-    ) -> Tensor:
-        return self.update(weight, accumulator, linear, gradient, rows)[0]
+    _in_parts(len(rows), update)
+
+
+def ftrl(
+    weight: np.ndarray,
+    accumulator: np.ndarray,
+    linear: np.ndarray,
+    rows: np.ndarray,
+    gradients: np.ndarray,
+    learning_rate: float,
+    l1: float,
+    l2: float,
+) -> None:
+    """FTRL-proximal with L1 and L2."""
+    numbers = np.float32(learning_rate), np.float32(l1), np.float32(l2)
+
+    def update(part: int, parts: int) -> None:
+        _ftrl(weight, accumulator, linear, *_summed(len(weight), rows, gradients, part, parts), *numbers)
+
+    _in_parts(len(rows), update)
+
+
+def _in_parts(rows: int, update: Callable[[int, int], None]) -> None:
+    """Call update(part, parts) for each part, in threads where there are rows enough for more than one."""
+    parts = max(1, min(available_cores(), rows // _ROWS_A_THREAD))
+    if parts == 1:
+        update(0, 1)
+    else:
+        list(_THREADS.map(update, range(parts), [parts] * parts))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _hash(row: int) -> int:
+    return (np.int64(row) * _FACTOR) & 0xFFFFFFFF
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _part_of(hashed: int, parts: int) -> int:
+    return ((hashed & 0xFFFF) * parts) >> 16
+
+
+@_compiled
+def _summed(
+    height: int, rows: np.ndarray, gradients: np.ndarray, part: int, parts: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows of a part and the sum of each one's gradients, in the order of the batch."""
+    count, width = gradients.shape
+    bits = 4
+    while (1 << bits) < 2 * count:
+        bits += 1
+    slots = np.full(1 << bits, -1, np.int32)
+    distinct = np.empty(count, np.int32)
+    sums = np.empty((count, width), np.float32)
+    found = 0
+    for i in range(count):
+        row = rows[i]
+        hashed = _hash(row)
+        if row >= height or _part_of(hashed, parts) != part:
+            continue
+        slot = hashed >> (32 - bits)
+        while slots[slot] >= 0 and distinct[slots[slot]] != row:
+            slot = (slot + 1) & ((1 << bits) - 1)
+        place = slots[slot]
+        if place < 0:
+            slots[slot] = found
+            distinct[found] = row
+            for j in range(width):
+                sums[found, j] = gradients[i, j]
+            found += 1
+        else:
+            for j in range(width):
+                sums[place, j] += gradients[i, j]
+    return distinct[:found], sums[:found]
+
+
+@_compiled
+def _sgd(weight: np.ndarray, rows: np.ndarray, gradients: np.ndarray, rate: float, part: int, parts: int) -> None:
+    for i in range(len(rows)):
+        row = rows[i]
+        if row >= len(weight) or _part_of(_hash(row), parts) != part:
+            continue
+        for j in range(weight.shape[1]):
+            weight[row, j] -= rate * gradients[i, j]
+
+
+@_compiled
+def _adagrad(weight: np.ndarray, accumulator: np.ndarray, rows: np.ndarray, sums: np.ndarray, rate: float) -> None:
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(weight.shape[1]):
+            accumulator[row, j] += sums[i, j] * sums[i, j]
+            weight[row, j] -= rate * sums[i, j] / np.sqrt(accumulator[row, j])
+
+
+@_compiled
+def _adam(
+    weight: np.ndarray, moment1: np.ndarray, moment2: np.ndarray, rows: np.ndarray, sums: np.ndarray, rate: float
+) -> None:
+    left1, left2, epsilon = np.float32(1 - BETA1), np.float32(1 - BETA2), np.float32(EPSILON)
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(weight.shape[1]):
+            moment1[row, j] += left1 * (sums[i, j] - moment1[row, j])
+            moment2[row, j] += left2 * (sums[i, j] * sums[i, j] - moment2[row, j])
+            weight[row, j] -= rate * moment1[row, j] / (np.sqrt(moment2[row, j]) + epsilon)
+
+
+@_compiled
+def _ftrl(
+    weight: np.ndarray,
+    accumulator: np.ndarray,
+    linear: np.ndarray,
+    rows: np.ndarray,
+    sums: np.ndarray,
+    rate: float,
+    l1: float,
+    l2: float,
+) -> None:
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(weight.shape[1]):
+            squares = accumulator[row, j] + sums[i, j] * sums[i, j]
+            sigma = (np.sqrt(squares) - np.sqrt(accumulator[row, j])) / rate
+            total = linear[row, j] + sums[i, j] - sigma * weight[row, j]
+            within_l1 = min(max(total, -l1), l1)
+            weight[row, j] = (within_l1 - total) / (np.sqrt(squares) / rate + np.float32(2) * l2)
+            accumulator[row, j] = squares
+            linear[row, j] = total

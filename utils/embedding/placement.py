@@ -9,6 +9,7 @@ others are dealt out in rounds of one a rank.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,9 +19,11 @@ from utils.data.manifest import DataManifest
 from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
 from utils.errors import InputError, run_door
 
-# A table heavier than this share of what one rank holds is cut: whole tables then move a rank's memory by little.
-CUT_SHARE = 0.01
-FLOAT_BYTES = ID_BYTES = 4
+# A table heavier than this share of what one rank holds is cut: whole tables then move a rank's memory by no more than
+# that. A cut table is looked up and sent by every rank, so few should be.
+CUT_SHARE = 0.05
+# Ids are int32, vectors, gradients and what optimizers keep are float32.
+NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -121,28 +124,30 @@ class RowShares:
         return float(counts[piece.start : piece.stop].sum() / counts.sum())
 
 
-def bytes_sent(placement: Placement, widths: tuple[int, ...], batch_size: int, *, all_to_all: bool) -> int:
+def bytes_sent(tables: Sequence[tuple[Placement, int]], fields: int, batch_size: int, *, all_to_all: bool) -> int:
     """Bytes that one rank sends in a step's exchange, to all others together.
 
-    Ids go to every rank once. For each table width, vectors go back and gradients come: by all-to-all a block of
-    (whole + cut) fields for each other rank; by all-gather everything to every other rank.
+    `tables` are the placements and widths of a model's tables, `fields` the ids of a row, which go to every other rank
+    once. By all-to-all, every other rank gets a block of (whole + cut) fields of vectors and one of gradients, and the
+    gradients of the replicated fields; by all-gather, the blocks of all ranks, and the gradients of all fields.
     """
-    if placement.ranks == 1:
-        return 0
-    others, fields = placement.ranks - 1, len(placement.table_sizes)
-    total = others * batch_size * fields * ID_BYTES
-    block = batch_size * (len(placement.whole[0]) + len(placement.cut)) * FLOAT_BYTES
-    for width in widths:
-        if all_to_all:
-            replicated = batch_size * len(placement.replicated) * FLOAT_BYTES
-            total += others * width * (2 * block + replicated)
-        else:
-            total += others * width * (placement.ranks * block + batch_size * fields * FLOAT_BYTES)
-    return total
+    ranks = tables[0][0].ranks
+    values = fields
+    for placement, width in tables:
+        block = len(placement.whole[0]) + len(placement.cut)
+        replicated, everything = len(placement.replicated), len(placement.table_sizes)
+        vectors = 2 * block + replicated if all_to_all else ranks * block + everything
+        values += vectors * width
+    return (ranks - 1) * batch_size * values * NUMBER_BYTES
+
+
+def table_bytes(rows: int, widths: tuple[int, ...], slots: int) -> int:
+    """Memory of so many rows of tables of these widths, with `slots` numbers of the optimizer for each weight."""
+    return rows * sum(widths) * NUMBER_BYTES * (1 + slots)
 
 
 def describe(
-    placement: Placement, width: int, slots: int, batch_size: int, shares: RowShares | None = None
+    placement: Placement, widths: tuple[int, ...], slots: int, batch_size: int, shares: RowShares | None = None
 ) -> list[str]:
     """The plan as lines of a table: what each rank holds, serves and sends."""
     kinds = {
@@ -151,21 +156,26 @@ def describe(
         "whole": tuple(field for fields in placement.whole for field in fields),
     }
     lines = [f"{kind}: {len(fields)} tables {list(fields)}" for kind, fields in kinds.items()]
-    skew = "  look-ups/row (counted)" if shares else ""
-    lines.append(f"rank         rows    bytes with optimizer  look-ups/row (uniform){skew}  bytes sent/step")
+    tables = [(placement, width) for width in widths]
+    sent = [bytes_sent(tables, len(placement.table_sizes), batch_size, all_to_all=way) for way in (True, False)]
+    counted = f"{'(counted)':>11}" if shares else ""
+    lines.append(
+        f"rank {'rows':>14} {'bytes with optimizer':>21}  look-ups/row (uniform){counted}"
+        f"  {'bytes sent/step: all-to-all':>27} {'all-gather':>15}"
+    )
     for rank in range(placement.ranks):
-        size = placement.rows(rank) * width * FLOAT_BYTES * (1 + slots)
-        counted = f"  {lookups(placement, rank, shares):22.3f}" if shares else ""
-        sent = bytes_sent(placement, (width,), batch_size, all_to_all=True)
+        rows = placement.rows(rank)
+        counted = f"{lookups(placement, rank, shares):11.3f}" if shares else ""
         lines.append(
-            f"{rank:4d} {placement.rows(rank):12,d} {size:23,d}  {lookups(placement, rank):22.3f}{counted}  {sent:15,d}"
+            f"{rank:4d} {rows:14,d} {table_bytes(rows, widths, slots):21,d}  {lookups(placement, rank):22.3f}{counted}"
+            f"  {sent[0]:27,d} {sent[1]:15,d}"
         )
     return lines
 
 
-def check_budget(placement: Placement, width: int, slots: int, budget: float) -> None:
+def check_budget(placement: Placement, widths: tuple[int, ...], slots: int, budget: float) -> None:
     """InputError where a rank's tables with optimizer state need more than `budget` gigabytes."""
-    need = max(placement.rows(rank) for rank in range(placement.ranks)) * width * FLOAT_BYTES * (1 + slots) / 1e9
+    need = table_bytes(max(placement.rows(rank) for rank in range(placement.ranks)), widths, slots) / 1e9
     if need > budget:
         raise InputError(
             f"--memory_budget={budget} GB a rank cannot be met: the largest rank needs {need:.2f} GB on "
@@ -176,8 +186,13 @@ def check_budget(placement: Placement, width: int, slots: int, budget: float) ->
 def main() -> None:
     """Print the plan for a converted data set."""
     (settings,) = load_settings((PlacementSettings,), sys.argv[1:])
-    if settings.ranks < 1:
-        raise InputError(f"--ranks={settings.ranks}: must be at least 1")
+    for flag, value in (
+        ("ranks", settings.ranks),
+        ("batch_size", settings.batch_size),
+        ("embedding_dim", min(settings.embedding_dim, default=0)),
+    ):
+        if value < 1:
+            raise InputError(f"--{flag}={value}: must be at least 1")
     folder, _ = find_data(settings.dataset_path)
     data = DataManifest.load(folder)
     placement = place(data.table_sizes, settings.ranks, settings.replicate_below)

@@ -46,8 +46,9 @@ class TouchedRows(nn.Cell):
 
     def construct(self, weight: Parameter, rows: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         distinct, sums = self.sum_repeated(rows, gradients)
-        here = (distinct < weight.shape[0]).astype(sums.dtype).expand_dims(1)
-        return ops.minimum(distinct, weight.shape[0] - 1), sums, here
+        last_row = weight.shape[0] - 1
+        here = (distinct <= last_row).astype(sums.dtype).expand_dims(1)
+        return ops.minimum(distinct, last_row), sums, here
 
 
 class Adagrad(nn.Cell):

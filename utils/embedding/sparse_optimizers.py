@@ -3,16 +3,15 @@
 All are cells over one table `weight` (R, D):
 
     gradient = optimizer.gradient(rows, gradients)     what is applied: `gradients`, or the whole table's gradient
-    optimizer(rows, gradient, hyper)                   the update
+    optimizer(rows, gradient, hyper)                   the update, in the graph
+    optimizer.update_on_host(rows, gradient, hyper)    the same on a CPU, beside the graph, of arrays and floats
 
 with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32, 0 there, and `hyper`, the tuple of
 utils.training.schedule.hyper_at. A row's repeated gradients are summed before they are used. `slots` are the
-optimizer's own parameters, saved with the table. The device decides how a table is updated, not what comes of it:
-`kernels` is utils.embedding.cpu_kernels or utils.embedding.portable_kernels.
+optimizer's own parameters, saved with the table. An optimizer that is not `can_update_on_host` has only the graph's.
 """
 
 from collections.abc import Callable
-from types import ModuleType
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
@@ -31,12 +30,14 @@ TABLE_OPTIMIZERS = {"sgd": 0, "adagrad": 1, "lazy_adam": 2, "ftrl": 2, "adam": 2
 class SparseOptimizer(nn.Cell):
     """What the sparse optimizers share: their gradient is that of the batch's rows."""
 
-    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
+    can_update_on_host = True
+
+    def __init__(self, weight: Parameter) -> None:
         super().__init__(auto_prefix=False)
         self.weight = weight
         self.ranks = this_rank()[1]
         self.slots = ()
-        self.sum_repeated = kernels.SumRepeated()
+        self.sum_repeated = portable_kernels.SumRepeated()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
         return gradients
@@ -48,15 +49,15 @@ class SparseOptimizer(nn.Cell):
         """
         distinct, sums = self.sum_repeated(rows, gradient)
         squares = sums.square().sum(1)
-        replicated_squares = (squares * (distinct < replicated).astype(squares.dtype)).sum()
+        replicated_squares = (squares * (replicated > distinct).astype(squares.dtype)).sum()
         return squares.sum() - replicated_squares * (1 - 1 / self.ranks)
 
 
 class SparseSGD(SparseOptimizer):
     """w -= lr g. Adding every occurrence is the same as adding the sum."""
 
-    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
-        super().__init__(weight, kernels)
+    def __init__(self, weight: Parameter) -> None:
+        super().__init__(weight)
         self.last_row = weight.shape[0] - 1
         self.index_add = ops.IndexAdd(axis=0)
 
@@ -64,32 +65,42 @@ class SparseSGD(SparseOptimizer):
         held = ops.minimum(rows, self.last_row)  # rows that are elsewhere come with gradients of 0
         return self.index_add(self.weight, held, gradient * -hyper[0])
 
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        cpu_kernels.sgd(self.weight.asnumpy(), rows, gradient, hyper[0])
+
 
 class SparseAdagrad(SparseOptimizer):
     """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR."""
 
-    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
-        super().__init__(weight, kernels)
+    def __init__(self, weight: Parameter) -> None:
+        super().__init__(weight)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.slots = (self.accumulator,)
-        self.update = kernels.Adagrad()
+        self.update = portable_kernels.Adagrad()
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.update(self.weight, self.accumulator, hyper[0], rows, gradient)
+
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        cpu_kernels.adagrad(self.weight.asnumpy(), self.accumulator.asnumpy(), rows, gradient, hyper[0])
 
 
 class LazyAdam(SparseOptimizer):
     """Adam (Kingma & Ba 2015, algorithm 1) whose moments decay only where a row is in the batch."""
 
-    def __init__(self, weight: Parameter, kernels: ModuleType) -> None:
-        super().__init__(weight, kernels)
+    def __init__(self, weight: Parameter) -> None:
+        super().__init__(weight)
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
-        self.update = kernels.LazyAdam()
+        self.update = portable_kernels.LazyAdam()
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.update(self.weight, self.moment1, self.moment2, hyper, rows, gradient)
+
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        moments = self.moment1.asnumpy(), self.moment2.asnumpy()
+        cpu_kernels.lazy_adam(self.weight.asnumpy(), *moments, rows, gradient, hyper)
 
 
 class SparseFTRL(SparseOptimizer):
@@ -98,19 +109,26 @@ class SparseFTRL(SparseOptimizer):
     Its rate falls by itself as a row's gradients add up, so neither warm-up nor decay applies to it.
     """
 
-    def __init__(self, weight: Parameter, kernels: ModuleType, learning_rate: float, l1: float, l2: float) -> None:
-        super().__init__(weight, kernels)
+    def __init__(self, weight: Parameter, learning_rate: float, l1: float, l2: float) -> None:
+        super().__init__(weight)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.linear = _slot(weight, "linear", 0.0)
         self.slots = (self.accumulator, self.linear)
-        self.update = kernels.FTRL(learning_rate, l1, l2)
+        self.numbers = learning_rate, l1, l2
+        self.update = portable_kernels.FTRL(learning_rate, l1, l2)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.update(self.weight, self.accumulator, self.linear, rows, gradient)
 
+    def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
+        slots = self.accumulator.asnumpy(), self.linear.asnumpy()
+        cpu_kernels.ftrl(self.weight.asnumpy(), *slots, rows, gradient, *self.numbers)
+
 
 class DenseAdam(nn.Cell):
     """Adam over the whole table, with the gradient of l2/2 times the sum of its squares: for small tables."""
+
+    can_update_on_host = False
 
     def __init__(self, weight: Parameter, l2: float) -> None:
         super().__init__(auto_prefix=False)
@@ -139,14 +157,13 @@ class DenseAdam(nn.Cell):
         return hyper[0]
 
 
-def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings, target: str) -> nn.Cell:
-    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`, as the device `target` runs it."""
+def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings) -> nn.Cell:
+    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`."""
     if name == "adam":
         return DenseAdam(weight, settings.embedding_l2)
-    kernels = cpu_kernels if target == "CPU" else portable_kernels
     if name == "ftrl":
-        return SparseFTRL(weight, kernels, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
-    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight, kernels)
+        return SparseFTRL(weight, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
+    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight)
 
 
 def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:

@@ -46,11 +46,10 @@ class EmbeddingTables(nn.Cell):
         """ids (B, >= F) int32 -> embeddings (B, F, D) float32."""
         if self.exchange is None:
             return self.gather(self.weight, self.rows(ids), 0)
-        ids = self.own_fields(ids)
         rows = self.rows(self.exchange.global_ids(ids))[:, self.replicated :]
         vectors = ()
         if self.exchange.served:
-            here = (rows < self.held).astype(self.weight.dtype).expand_dims(2)
+            here = (rows <= self.last_row).astype(self.weight.dtype).expand_dims(2)
             looked_up = self.gather(self.weight, ops.minimum(rows, self.last_row), 0) * here
             vectors += (self.exchange.vectors(looked_up, ids.shape[0]),)
         if self.replicated:
@@ -58,14 +57,11 @@ class EmbeddingTables(nn.Cell):
             vectors += (self.gather(self.weight, own, 0),)
         return ops.gather(vectors[0] if len(vectors) == 1 else self.concat(vectors), self.exchange.order, 1)
 
-    def own_fields(self, ids: Tensor) -> Tensor:
-        """ids (n, >= F) -> (n, F)."""
-        return ids if ids.shape[1] == self.fields else ids[:, : self.fields]
-
     def rows(self, ids: Tensor) -> Tensor:
         """ids (n, >= F) -> the row that each means in each held piece (n, pieces); `held` where it is elsewhere."""
         if self.exchange is None:
-            return self.own_fields(ids) + self.shifts
+            own = ids if ids.shape[1] == self.fields else ids[:, : self.fields]
+            return own + self.shifts
         ids = ops.gather(ids, self.held_fields, 1)
         here = ops.logical_and(ids >= self.starts, ids < self.stops)
         return ops.select(here, ids + self.shifts, ops.full_like(ids, self.held))
@@ -76,11 +72,11 @@ class EmbeddingTables(nn.Cell):
         The gradients are of the mean over the global batch, so those of all ranks are summed.
         """
         if self.exchange is not None:
-            ids = self.exchange.global_ids(self.own_fields(ids))
+            ids = self.exchange.global_ids(ids)
             gradients = self.exchange.gradients(gradients)
         rows = self.rows(ids)
         if self.exchange is not None:
-            gradients = gradients * (rows < self.held).astype(gradients.dtype).expand_dims(2)
+            gradients = gradients * (rows <= self.last_row).astype(gradients.dtype).expand_dims(2)
         rows = rows.reshape(-1)
         return rows, self.optimizer.gradient(rows, gradients.reshape(-1, self.width))
 
@@ -109,7 +105,7 @@ def new_tables(
 
     weight = table_parameter(name, (check_rows(placement.rows(rank)), width), fill)
     return EmbeddingTables(
-        weight, placement, rank, sparse_optimizer(optimizer, weight, settings, target), exchange_for(placement, target)
+        weight, placement, rank, sparse_optimizer(optimizer, weight, settings), exchange_for(placement, target)
     )
 
 

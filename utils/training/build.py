@@ -17,6 +17,7 @@ from utils.model import Features, Model
 from utils.training.checkpoint import Checkpoint
 from utils.training.dense_optimizers import DENSE_OPTIMIZERS, dense_optimizer
 from utils.training.step import ScoreStep, TrainStep
+from utils.training.traffic import traffic_line, traffic_of
 
 LOSS_SCALES = {"O0": 1.0, "O2": 1024.0}
 
@@ -44,6 +45,7 @@ class Training:
         self, model: Model, hyper_parameters: Any, features: Features, settings: TrainSettings, target: str = "CPU"
     ) -> None:
         rank, ranks = this_rank()
+        self.fields = features.fields
         self.network = model.network(hyper_parameters, features)
         own = model.optimizers(hyper_parameters)
         self.tables = tuple(
@@ -68,6 +70,7 @@ class Training:
             optimizers,
             loss_scale=LOSS_SCALES[settings.amp_level],
             clip_norm=settings.gradient_clip_norm,
+            target=target,
         )
         self.scorer = ScoreStep(self.network, self.tables)
         saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
@@ -78,6 +81,11 @@ class Training:
         """Weights that are trained, all ranks' tables included."""
         of_tables = sum(sum(tables.placement.table_sizes) * tables.width for tables in self.tables)
         return of_tables + sum(int(np.prod(parameter.shape)) for parameter in self.network.trainable_params())
+
+    def traffic_line(self, batch_size: int) -> str:
+        """What a step sends, once a step of `batch_size` rows a rank has been made, beside what was planned."""
+        plan = [(tables.placement, tables.width) for tables in self.tables]
+        return traffic_line(traffic_of(self.step.graph, this_rank()[1]), plan, self.fields, batch_size)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""

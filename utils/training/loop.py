@@ -73,12 +73,13 @@ def train(run: Run, progress: Progress, signals: Signals) -> int:
     """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
     if run.settings.do_eval and run.valid_split is None and run.is_first_rank:
         print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
+    first_step = _global_step(progress) + 1
     signals.can_finish = True
     ending = EndRequest(signals)
     try:
         while not progress.finished:
             progress = _next_epoch(progress)
-            progress = _train_epoch(run, progress, ending)
+            progress = _train_epoch(run, progress, ending, first_step)
             progress = _end_epoch(run, progress, ending)
     except InterruptedTrainingError:
         print(f"ended by signal {ending.signal}; go on with --resume", file=sys.stderr)
@@ -100,7 +101,7 @@ def _next_epoch(progress: Progress) -> Progress:
     )
 
 
-def _train_epoch(run: Run, progress: Progress, ending: EndRequest) -> Progress:
+def _train_epoch(run: Run, progress: Progress, ending: EndRequest, first_step: int) -> Progress:
     settings, losses = run.settings, _LossLog(run)
     part = dataclasses.replace(run.part, first_row=progress.rows)
     batches = read_batches(
@@ -118,6 +119,9 @@ def _train_epoch(run: Run, progress: Progress, ending: EndRequest) -> Progress:
             rows = progress.rows + batch.global_rows
             progress = dataclasses.replace(progress, step=progress.step + 1, rows=rows)
             losses.add(progress.epoch, progress.step, _step(run, progress, batch))
+            if run.part.ranks > 1 and _global_step(progress) == first_step:
+                bar.clear()
+                run.say(run.training.traffic_line(run.part.batch_size))
             if progress.step % _LOSSES_HELD == 0:
                 rate = (rows - first_row) / (time.time() - started)
                 bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)

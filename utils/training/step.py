@@ -1,4 +1,4 @@
-"""One training step, and one evaluation step: the graphs that run for every batch.
+"""One training step, and one evaluation step: what runs for every batch.
 
 The look-up stands outside differentiation, so a step costs the same for a thousand rows and for a billion.
 """
@@ -10,15 +10,11 @@ from utils.embedding.tables import EmbeddingTables
 from utils.layers import SumOverRanks
 
 
-class TrainStep(nn.Cell):
-    """construct(...) -> the mean loss of the batch, after one update of every weight.
+class TrainStep:
+    """Called for a batch, updates every weight once and returns the mean loss over the global batch.
 
-    Its inputs: ids (B, F) int32; dense (B, d), label (B, 1) and present (B, 1) float32; keys (B, 1) int32, random
-    numbers for dropout; count, the rows that are present in the global batch, and the three numbers of
-    `utils.training.schedule.hyper_at`, float32 scalars.
-
-    `optimizers` are pairs of a dense optimizer and the network's weights that it updates. `loss_scale` keeps float16
-    gradients from vanishing; `clip_norm` bounds the norm of all gradients together (0: no bound).
+    Everything happens in one graph, but for the updates of tables on a CPU: there the graph gives their gradients back
+    and the host, which shares the tables' memory, applies them.
     """
 
     def __init__(
@@ -29,12 +25,52 @@ class TrainStep(nn.Cell):
         *,
         loss_scale: float = 1.0,
         clip_norm: float = 0.0,
+        target: str = "CPU",
+    ) -> None:
+        """`optimizers` are those of the network's weights.
+
+        `loss_scale` keeps float16 gradients from vanishing; `clip_norm` bounds the norm of all gradients together (0:
+        no bound).
+        """
+        on_host = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
+        self.host_optimizers = [one.optimizer for one, here in zip(tables, on_host, strict=True) if here]
+        self.graph = StepGraph(network, tables, optimizers, on_host, loss_scale, clip_norm)
+
+    def __call__(self, *inputs: Tensor) -> Tensor:
+        """The inputs are those of StepGraph.construct."""
+        loss, for_host = self.graph(*inputs)
+        hyper = tuple(float(number.asnumpy()) for number in inputs[-3:])
+        for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
+            optimizer.update_on_host(rows.asnumpy(), gradient.asnumpy(), hyper)
+        return loss
+
+    def set_train(self, mode: bool) -> None:
+        """Switch the network to training, or to evaluation."""
+        self.graph.set_train(mode)
+
+
+class StepGraph(nn.Cell):
+    """construct(...) -> the mean loss of the batch, and for tables that the host updates the held rows and gradients.
+
+    Its inputs: ids (B, F) int32; dense (B, d), label (B, 1) and present (B, 1) float32; keys (B, 1) int32, random
+    numbers for dropout; count, the rows that are present in the global batch, and the three numbers of
+    `utils.training.schedule.hyper_at`, float32 scalars.
+    """
+
+    def __init__(
+        self,
+        network: nn.Cell,
+        tables: tuple[EmbeddingTables, ...],
+        optimizers: tuple[nn.Cell, ...],
+        on_host: tuple[bool, ...],
+        loss_scale: float,
+        clip_norm: float,
     ) -> None:
         super().__init__(auto_prefix=False)
         self.network = network.set_train(True)
         self.tables = nn.CellList(list(tables), auto_prefix=False)
         self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
-        self.loss_scale, self.clip_norm = loss_scale, clip_norm
+        self.on_host, self.loss_scale, self.clip_norm = on_host, loss_scale, clip_norm
         # Every rank holds the replicated tables, which lie first in its memory.
         self.replicated_rows = tuple(one.placement.replicated_rows() for one in tables)
         self.sum_over_ranks = SumOverRanks()
@@ -47,7 +83,7 @@ class TrainStep(nn.Cell):
         self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, present: Tensor, keys: Tensor, count: Tensor
     ) -> Tensor:
         """Sigmoid cross entropy, the mean over the global batch, times the loss scale."""
-        logits = self.network(embeddings, dense, (present, keys))
+        logits = self.network(embeddings, dense, (present, keys)).astype(ms.float32)
         return (self.cross_entropy(logits, label) * present).sum() * (self.loss_scale / count)
 
     def construct(
@@ -61,7 +97,7 @@ class TrainStep(nn.Cell):
         learning_rate: Tensor,
         beta1_power: Tensor,
         beta2_power: Tensor,
-    ) -> Tensor:
+    ) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...]]:
         embeddings = lookup(self.tables, ids)
         loss, gradients = self.value_and_grad(embeddings, dense, label, present, keys, count)
         of_weights = self.scaled(self.summed(gradients[1]), 1 / self.loss_scale)
@@ -75,9 +111,13 @@ class TrainStep(nn.Cell):
         hyper = (learning_rate, beta1_power, beta2_power)
         for i, optimizer in enumerate(self.optimizers):
             optimizer(of_weights[self.ends[i] : self.ends[i + 1]], hyper)
+        for_host = ()
         for i, tables in enumerate(self.tables):
-            tables.optimizer(rows[i], of_tables[i], hyper)
-        return self.sum_over_ranks(loss / self.loss_scale)
+            if self.on_host[i]:
+                for_host = (*for_host, (rows[i], of_tables[i]))
+            else:
+                tables.optimizer(rows[i], of_tables[i], hyper)
+        return self.sum_over_ranks(loss / self.loss_scale), for_host
 
     def summed(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The network's gradients, of all ranks together."""
@@ -89,9 +129,9 @@ class TrainStep(nn.Cell):
         """What the gradients are multiplied by, so that their norm is at most `clip_norm`."""
         squares = ops.zeros((), ms.float32)
         for gradient in of_weights:
-            squares += gradient.square().sum()
+            squares = squares + gradient.square().sum()
         for i, tables in enumerate(self.tables):
-            squares += self.sum_over_ranks(
+            squares = squares + self.sum_over_ranks(
                 tables.optimizer.squared_norm(rows[i], of_tables[i], self.replicated_rows[i])
             )
         return ops.minimum(self.clip_norm / (ops.sqrt(squares) + 1e-6), 1.0)
@@ -114,7 +154,8 @@ class ScoreStep(nn.Cell):
     def construct(self, ids: Tensor, dense: Tensor) -> Tensor:
         embeddings = lookup(self.tables, ids)
         present = ops.ones_like(dense[:, :1])
-        return self.sigmoid(self.network(embeddings, dense, (present, present.astype(ms.int32))))
+        logits = self.network(embeddings, dense, (present, present.astype(ms.int32)))
+        return self.sigmoid(logits.astype(ms.float32))
 
 
 def lookup(all_tables: nn.CellList, ids: Tensor) -> tuple[Tensor, ...]:

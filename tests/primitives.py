@@ -1,0 +1,116 @@
+"""The primitives of the graphs that a device would run, compiled here, and what MindSpore says about them.
+
+MindSpore's front end compiles a step with the kernels chosen for a device, up to the graph that a MINDIR holds. It runs
+as it does for a CPU, whatever the device, and collectives find a group that is not there. What the device's back end
+makes of a graph (fusion, formats, other primitives for those it has no kernel for) cannot be seen without the device.
+"""
+
+import importlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+from mindspore.communication import GlobalComm
+from mindspore.train.mind_ir_pb2 import ModelProto
+
+from utils.config import TrainSettings, from_dict
+from utils.model import Features
+from utils.training.build import Training
+from utils.training.schedule import hyper_at
+
+TABLE_SIZES = (5, 300, 40, 1000, 7, 90)
+BATCH = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training whose graphs are compiled."""
+
+    model: str
+    network: dict[str, Any]
+    target: str
+    ranks: int
+    table_optimizer: str
+    dense_optimizer: str
+    dense_columns: int = 3
+
+
+def primitives(case: Case, folder: Path) -> set[str]:
+    """The primitives of a case's training step and evaluation step; `folder` is for scratch files."""
+    with _group_of(case.ranks):
+        training = _training(case)
+        ids = np.zeros((BATCH, len(TABLE_SIZES)), np.int32)
+        dense = np.zeros((BATCH, case.dense_columns or 1), np.float32)
+        column = np.ones((BATCH, 1), np.float32)
+        inputs = ids, dense, column, column, column.astype(np.int32), np.float32(BATCH)
+        hyper = hyper_at(TrainSettings(), 1, 1.0)
+        step = _compiled(AsItIs(training.step.graph), (*map(Tensor, inputs), *hyper), folder)
+        return step | _compiled(training.scorer, (Tensor(ids), Tensor(dense)), folder)
+
+
+def statement(primitive: str) -> str | None:
+    """What follows "Supported Platforms" in the documentation of a primitive, or of the function it is referred to."""
+    documented = getattr(ops, primitive, None)
+    while documented is not None:
+        text = documented.__doc__ or ""
+        if found := re.search(r"Supported Platforms:\s+(.+)", text):
+            return found[1]
+        referred = re.search(r"Refer to :func:`mindspore\.ops\.(\w+)`", text)
+        documented = getattr(ops, referred[1], None) if referred else None
+    return None
+
+
+class AsItIs(nn.Cell):
+    """A cell that stays in training mode when it is exported."""
+
+    def __init__(self, cell: nn.Cell) -> None:
+        super().__init__(auto_prefix=False)
+        self.cell = cell
+
+    def set_train(self, mode: bool = True) -> nn.Cell:
+        return self
+
+    def construct(self, *inputs: Tensor) -> Tensor | tuple:
+        return self.cell(*inputs)
+
+
+def _training(case: Case) -> Training:
+    model = importlib.import_module(f"{case.model}.src").MODEL
+    settings = TrainSettings(
+        table_optimizer=case.table_optimizer,
+        dense_optimizer=case.dense_optimizer,
+        embedding_l2=0.1 if case.table_optimizer == "adam" else 0.0,
+        gradient_clip_norm=1.0,
+        replicate_below=50,
+        amp_level="O0" if case.target == "CPU" else "O2",
+    )
+    network = from_dict(model.settings, case.network, "network")
+    return Training(model, network, Features(case.dense_columns, TABLE_SIZES), settings, case.target)
+
+
+def _compiled(cell: nn.Cell, inputs: tuple[Tensor, ...], folder: Path) -> set[str]:
+    path = folder / "graph.mindir"
+    path.unlink(missing_ok=True)
+    ms.export(cell, *inputs, file_name=str(path), file_format="MINDIR")
+    graph = ModelProto()
+    graph.ParseFromString(path.read_bytes())
+    return {primitive.op_type for primitive in graph.primitives}
+
+
+@contextmanager
+def _group_of(ranks: int) -> Iterator[None]:
+    """Let graphs be compiled, not run, as rank 0 of several: collectives only ask how many there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if ranks > 1:
+            patch.setattr(GlobalComm, "INITED", True)
+            patch.setattr("utils.device.get_rank", lambda: 0)
+            patch.setattr("utils.device.get_group_size", lambda: ranks)
+            patch.setattr("mindspore.ops.operations.comm_ops.get_group_size", lambda group: ranks)
+        yield
