@@ -36,7 +36,7 @@ def draw_batch(sizes: tuple[int, ...], rows: int, number: int) -> Batch:
     limits = np.array(sizes)
     drawn = np.exp(random.random((rows, len(sizes))) * np.log(limits + 1.0)) - 1
     ids = np.minimum(drawn, limits - 1).astype(np.int32)
-    dense = random.random((rows, DENSE), dtype=np.float32) * 4
+    dense = random.random((rows, DENSE), dtype=np.float32)
     return Batch(ids, dense, random.integers(0, 2, (rows, 1)).astype(np.float32))
 
 

@@ -1,7 +1,8 @@
 """Contender: the same networks in PyTorch eager, with sparse gradients for the embeddings.
 
-The 26 tables are one `nn.Embedding(sparse=True)` with offsets, which is faster than 26 of them. Modules have the names
-of this project's parameters, so that both sides start from the same weights.
+Of what PyTorch offers it has the fastest that was found: the 26 tables are one `nn.Embedding(sparse=True)` with offsets
+(half the time of 26 of them), the pairs of DLRM are taken by `index_select`, and optimizers of the network's weights are
+PyTorch's fused ones. Modules have the names of this project's parameters, so that both sides start from the same weights.
 """
 
 import os
@@ -103,6 +104,19 @@ class DCN(nn.Module):
         return self.combine(torch.cat([x, self.mlp(x0)], 1))
 
 
+class Adam(torch.optim.Adam):
+    """Kingma & Ba's efficient form, as this project has it: epsilon is beside the root before its bias correction."""
+
+    def __init__(self, network: nn.Module, rate: float) -> None:
+        super().__init__(network.parameters(), rate, fused=True)
+        self.steps = 0
+
+    def step(self) -> None:
+        self.steps += 1
+        self.param_groups[0]["eps"] = 1e-8 / (1 - 0.999**self.steps) ** 0.5
+        super().step()
+
+
 _NETWORKS = {
     "dlrm": (DLRM, {"embedding": WIDTH}),
     "deepfm": (DeepFM, {"embedding": WIDTH, "first_order": 1}),
@@ -167,4 +181,4 @@ def _optimizers(name: str, network: nn.Module, tables: dict[str, nn.Embedding]) 
     if name == "sgd":
         return [torch.optim.SGD(network.parameters(), rate, fused=True), torch.optim.SGD(of_tables, rate)]
     adagrad = torch.optim.Adagrad(of_tables, rate, initial_accumulator_value=INITIAL_ACCUMULATOR, eps=0.0)
-    return [torch.optim.Adam(network.parameters(), rate, fused=True), adagrad]
+    return [Adam(network, rate), adagrad]

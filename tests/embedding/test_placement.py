@@ -5,14 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.batches import CRITEO_TABLE_SIZES
 from utils.embedding.placement import Placement, bytes_sent, check_budget, lookups, place
 from utils.errors import InputError
-
-# Criteo Kaggle's 26 fields.
-CRITEO = (
-    1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194, 27, 14992, 5461306, 10, 5652,
-    2173, 4, 7046547, 18, 15, 286181, 105, 142572,
-)  # fmt: skip
 
 
 @given(
@@ -37,18 +32,26 @@ def test_every_row_is_held_once_or_everywhere(sizes: list[int], ranks: int, repl
 @pytest.mark.parametrize("ranks", [2, 4, 8, 16, 64])
 @pytest.mark.parametrize("replicate_below", [0, 1000])
 def test_criteo_is_spread_evenly(ranks: int, replicate_below: int) -> None:
-    placement = place(CRITEO, ranks, replicate_below)
+    placement = place(CRITEO_TABLE_SIZES, ranks, replicate_below)
     replicated = placement.replicated_rows()
     largest = max(placement.rows(rank) for rank in range(ranks))
-    assert largest <= 1.1 * sum(CRITEO) / ranks + replicated
+    assert largest <= 1.1 * sum(CRITEO_TABLE_SIZES) / ranks + replicated
     served = [lookups(placement, rank) for rank in range(ranks)]
     if ranks <= 16:
         assert max(served) <= 1.1 * min(served)
 
 
 def test_the_threshold_says_what_is_replicated() -> None:
-    assert place(CRITEO, 4, 0).replicated == ()
-    assert {CRITEO[field] for field in place(CRITEO, 4, 100).replicated} == {24, 3, 27, 10, 4, 18, 15}
+    assert place(CRITEO_TABLE_SIZES, 4, 0).replicated == ()
+    assert {CRITEO_TABLE_SIZES[field] for field in place(CRITEO_TABLE_SIZES, 4, 100).replicated} == {
+        24,
+        3,
+        27,
+        10,
+        4,
+        18,
+        15,
+    }
 
 
 def test_bytes_of_a_small_plan() -> None:
@@ -59,5 +62,5 @@ def test_bytes_of_a_small_plan() -> None:
 
 def test_a_budget_that_cannot_be_met_is_said() -> None:
     with pytest.raises(InputError, match="use more ranks"):
-        check_budget(place(CRITEO, 4), width=16, slots=1, budget=1.0)
-    check_budget(place(CRITEO, 8), width=16, slots=1, budget=1.0)
+        check_budget(place(CRITEO_TABLE_SIZES, 4), width=16, slots=1, budget=1.0)
+    check_budget(place(CRITEO_TABLE_SIZES, 8), width=16, slots=1, budget=1.0)
