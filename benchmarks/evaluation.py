@@ -14,7 +14,7 @@ from benchmarks.turns import Contender, started, take_turns
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
     """Evaluation of the test split, in turns with training at every batch size."""
     folder = hashed_rows(work, settings.data_rows, settings.rows, settings.timeout)
-    contender = Contender("engine_data", Path(sys.executable), {"folder": str(folder)})
+    contender = Contender("benchmarks.engine_data", Path(sys.executable), {"folder": str(folder)})
     with started([contender], settings.timeout) as workers:
         for size in settings.batch_sizes:
             train = {"do": "train", "batch_size": size, "steps": max(1, settings.samples // size)}

@@ -32,9 +32,9 @@ def _latencies(settings: BenchmarkSettings, data: Path, folder: Path) -> Iterato
     here, peers = Path(sys.executable), peers_python(settings)
     onnx = {"path": str(folder / "dlrm.onnx"), "sizes": sizes}
     sides = (
-        Contender("engine_inference", here, onnx | {"path": str(folder / "dlrm.mindir")}),
-        Contender("engine_inference", here, onnx),
-        Contender("peer_onnxruntime", peers, onnx),
+        Contender("benchmarks.engine_inference", here, onnx | {"path": str(folder / "dlrm.mindir")}),
+        Contender("benchmarks.engine_inference", here, onnx),
+        Contender("benchmarks.peer_onnxruntime", peers, onnx),
     )
     with started(sides, settings.timeout) as workers:
         for rows in settings.serving_batches:

@@ -17,7 +17,9 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
     for optimizer in settings.optimizers:
         options = {"model": "dlrm", "optimizer": optimizer}
         sizes = (table_sizes(rows) for rows in (settings.rows, settings.few_rows))
-        sides = [Contender("engine_training", Path(sys.executable), options | {"sizes": size}) for size in sizes]
+        sides = [
+            Contender("benchmarks.engine_training", Path(sys.executable), options | {"sizes": size}) for size in sizes
+        ]
         with started(sides, settings.timeout) as workers:
             for batch_size in settings.batch_sizes:
                 steps = max(1, settings.samples // batch_size)

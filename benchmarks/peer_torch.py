@@ -1,8 +1,8 @@
 """Contender: the same networks in PyTorch eager, with sparse gradients for the embeddings.
 
-Of what PyTorch offers it has the fastest that was found: the 26 tables are one `nn.Embedding(sparse=True)` with offsets
-(half the time of 26 of them), the pairs of DLRM are taken by `index_select`, and optimizers of the network's weights are
-PyTorch's fused ones. Modules have the names of this project's parameters, so that both sides start from the same weights.
+Of what PyTorch offers it has the fastest that was found: the 26 tables are one `nn.Embedding(sparse=True)` with
+offsets (half the time of 26 of them), DLRM's pairs are taken by `index_select`, and the network's weights have fused
+optimizers. Modules have the names of this project's parameters, so that both sides start from the same weights.
 """
 
 import os

@@ -17,7 +17,7 @@ _TURN = 3
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
     """For every batch size: reading alone, and training both ways, turn by turn on the same batches."""
     folder = hashed_rows(work, settings.data_rows, settings.rows, settings.timeout)
-    contender = Contender("engine_data", Path(sys.executable), {"folder": str(folder)})
+    contender = Contender("benchmarks.engine_data", Path(sys.executable), {"folder": str(folder)})
     with started([contender], settings.timeout) as workers:
         for size in settings.batch_sizes:
             commands = [{"do": "read", "batch_size": size, "number": i} for i in range(1 + settings.rounds)]

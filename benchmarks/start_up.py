@@ -12,7 +12,7 @@ from benchmarks.settings import BenchmarkSettings
 from benchmarks.turns import in_turn, run_process
 
 _ROWS = 1000
-_PARTS = ("import", "build", "compile", "step")
+_PARTS = ("import", "build", "first step", "second step")
 
 
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
@@ -39,7 +39,10 @@ def _first_step(settings: BenchmarkSettings) -> Iterator[Figure]:
     """Whole processes that end after two steps, and the parts that they report."""
     sides = [
         [python, "-m", "benchmarks.first_step", module, settings.few_rows]
-        for python, module in ((sys.executable, "engine_training"), (peers_python(settings), "peer_torch"))
+        for python, module in (
+            (sys.executable, "benchmarks.engine_training"),
+            (peers_python(settings), "benchmarks.peer_torch"),
+        )
     ]
     runs = [[], []]
     for number in range(settings.rounds):

@@ -18,7 +18,7 @@ from benchmarks.turns import Contender, started, take_turns
 from utils.errors import InputError
 
 FRESH_TOLERANCE, LATER_TOLERANCE = 1e-5, 1e-2
-"""Relative, of a turn's mean loss: of the first steps, and of hundreds later, when rounding has grown (most with Adam)."""
+"""Relative, of a turn's mean loss: of the first steps, and of those hundreds later, when rounding has grown."""
 _WARM_UP_STEPS = 3
 _MIB = 1 << 20
 
@@ -44,8 +44,8 @@ def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterato
     """A model and optimizer on both sides: figures with their batch size (0: the peak of all)."""
     options = {"model": model, "optimizer": optimizer, "sizes": table_sizes(settings.rows)}
     sides = (
-        Contender("engine_training", Path(sys.executable), options),
-        Contender("peer_torch", peers_python(settings), options),
+        Contender("benchmarks.engine_training", Path(sys.executable), options),
+        Contender("benchmarks.peer_torch", peers_python(settings), options),
     )
     with started(sides, settings.timeout) as workers:
         for batch_size in settings.batch_sizes:
@@ -91,8 +91,8 @@ def _summary(settings: BenchmarkSettings, cells: dict[tuple[str, str, int], Figu
 def _limits(settings: BenchmarkSettings, model: str, cells: dict[tuple[str, str, int], Figure]) -> Iterator[Figure]:
     """The matrix products alone, by MindSpore and by PyTorch, and the shares of them that whole steps reach."""
     sides = (
-        Contender("engine_products", Path(sys.executable), {"model": model}),
-        Contender("peer_products", peers_python(settings), {"model": model}),
+        Contender("benchmarks.engine_products", Path(sys.executable), {"model": model}),
+        Contender("benchmarks.peer_products", peers_python(settings), {"model": model}),
     )
     with started(sides, settings.timeout) as workers:
         for batch_size in settings.batch_sizes:

@@ -10,7 +10,6 @@ import select
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,14 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.worker import peak_bytes
 from utils.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+_POLL_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class Contender:
-    """What to start: a module of benchmarks/ with `prepare(options)`, in the environment of the Python `python`."""
+    """What to start: a module with `prepare(options)`, in the environment of the Python `python`."""
 
     module: str
     python: Path
@@ -120,23 +121,22 @@ class Finished:
 
 def run_process(words: Sequence[object], timeout: float, cwd: Path = REPOSITORY) -> Finished:
     """Run a command to its end, killed after `timeout` seconds; InputError where it does not end with 0."""
+    words, peak = list(map(str, words)), 0
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:
         started_at = time.perf_counter()
-        process = subprocess.Popen(list(map(str, words)), cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=said)
-        killer = threading.Timer(timeout, process.kill)
-        killer.start()
+        process = subprocess.Popen(words, cwd=cwd, stdin=subprocess.DEVNULL, stdout=output, stderr=said)
         try:
-            _, status, usage = os.wait4(process.pid, 0)
-        except BaseException:
-            process.kill()
-            raise
+            # Not getrusage: what it tells of a child begins with the memory of the process that started it.
+            while process.poll() is None and time.perf_counter() - started_at < timeout:
+                peak = max(peak, peak_bytes(process.pid))
+                time.sleep(_POLL_SECONDS)
+            seconds = time.perf_counter() - started_at
         finally:
-            killer.cancel()
-        seconds = time.perf_counter() - started_at
-        process.returncode = os.waitstatus_to_exitcode(status)
+            process.kill()
+            process.wait()
         if process.returncode:
             said.seek(0)
             last = said.read().decode(errors="replace").strip()[-2000:]
-            raise InputError(f"{' '.join(map(str, words))}: ended with {process.returncode}:\n{last}")
+            raise InputError(f"{' '.join(words)}: ended with {process.returncode} after {seconds:.0f} s:\n{last}")
         output.seek(0)
-        return Finished(seconds, usage.ru_maxrss * 1024, output.read().decode())
+        return Finished(seconds, peak, output.read().decode())
