@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from benchmarks.batches import CRITEO_TABLE_SIZES, DENSE
 
+MODELS = ("dlrm", "deepfm", "wide_deep", "dcn")
 WIDTH = 16
 """Of an embedding vector."""
 BOTTOM, TOP, MLP, CROSS_LAYERS = (512, 256, 64, 16), (512, 256, 1), (400, 400, 400), 3

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from benchmarks.networks import LEARNING_RATES, MODELS
 from utils.config import setting
 
 
@@ -13,8 +14,8 @@ class BenchmarkSettings:
     work_path: str = setting("", "folder of data and models made for the run (default: a temporary one)")
     rounds: int = setting(5, "turns of each contender")
     timeout: int = setting(900, "seconds that a contender may take to get ready, or for one turn")
-    models: tuple[str, ...] = setting(("dlrm", "deepfm", "wide_deep", "dcn"), "models of the training benchmark")
-    optimizers: tuple[str, ...] = setting(("sgd", "adaptive"), "sgd; adaptive: Adagrad for tables, Adam for the rest")
+    models: tuple[str, ...] = setting(MODELS, "models of the training benchmark")
+    optimizers: tuple[str, ...] = setting(tuple(LEARNING_RATES), "sgd; adaptive: Adagrad for tables, Adam for the rest")
     batch_sizes: tuple[int, ...] = setting((128, 1280, 8192), "batch sizes of training")
     samples: int = setting(40_960, "samples a turn of training")
     rows: int = setting(33_762_577, "rows of all tables together, in training, memory, reading and evaluation")

@@ -11,11 +11,9 @@ from statistics import median
 
 from benchmarks.batches import table_sizes
 from benchmarks.figures import Figure, geometric_mean
-from benchmarks.networks import LEARNING_RATES
 from benchmarks.peers import peers_python
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.turns import Contender, started, take_turns
-from utils.errors import InputError
 
 FRESH_TOLERANCE, LATER_TOLERANCE = 1e-5, 1e-2
 """Relative, of a turn's mean loss: of the first steps, and of those hundreds later, when rounding has grown."""
@@ -25,9 +23,6 @@ _MIB = 1 << 20
 
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
     """Every cell of models, optimizers and batch sizes, then the means, the lowest cell and the limits."""
-    for optimizer in settings.optimizers:
-        if optimizer not in LEARNING_RATES:
-            raise InputError(f"--optimizers: there is no {optimizer}; there are {', '.join(LEARNING_RATES)}")
     cells: dict[tuple[str, str, int], Figure] = {}
     for model in settings.models:
         for optimizer in settings.optimizers:

@@ -19,7 +19,8 @@ def test_the_json_line_has_the_spread_of_both_sides() -> None:
     figure = Figure("training", "cell", "samples/s", (10.0, 30.0, 20.0), "PyTorch", (5.0, 15.0), bar="≥ 1")
     assert json.loads(figure.json_line()) == {
         "benchmark": "training", "what": "cell", "unit": "samples/s", "median": 20, "low": 10, "high": 30, "rounds": 3,
-        "peer": "PyTorch", "peer_median": 10, "peer_low": 5, "peer_high": 15, "peer_rounds": 2, "ratio": 2, "bar": "≥ 1",
+        "peer": "PyTorch", "peer_median": 10, "peer_low": 5, "peer_high": 15, "peer_rounds": 2, "ratio": 2,
+        "bar": "≥ 1",
     }  # fmt: skip
     assert set(json.loads(Figure("memory", "cell", "MiB", (1.0,)).json_line())) == {
         "benchmark", "what", "unit", "median", "low", "high", "rounds",

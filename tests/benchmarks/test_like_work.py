@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from benchmarks.batches import table_sizes
-from benchmarks.prepared import converted, door, raw_rows
+from benchmarks.networks import MODELS
+from benchmarks.prepared import converted, raw_rows
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.training import FRESH_TOLERANCE, check_like_work
 from benchmarks.turns import REPOSITORY, Contender, run_process, started, take_turns
@@ -33,8 +34,8 @@ def peers() -> Path:
     ("model", "optimizer"),
     [
         ("dlrm", "adaptive"),
-        *(pytest.param(model, "sgd", marks=slow) for model in ("dlrm", "deepfm", "wide_deep", "dcn")),
-        *(pytest.param(model, "adaptive", marks=slow) for model in ("deepfm", "wide_deep", "dcn")),
+        *(pytest.param(model, "sgd", marks=slow) for model in MODELS),
+        *(pytest.param(model, "adaptive", marks=slow) for model in MODELS[1:]),
     ],
 )
 def test_losses_of_both_sides_agree_step_by_step(model: str, optimizer: str, peers: Path) -> None:
@@ -67,7 +68,3 @@ def test_conversion_and_its_peers_keep_the_same_tokens(peers: Path, tmp_path: Pa
     for peer in ("polars", "duckdb"):
         done = run_process([peers, "-m", "benchmarks.peer_frames", peer, raw, 10], TIMEOUT)
         assert json.loads(done.output) == expected
-
-
-def test_commands_are_dlrm_s_own() -> None:
-    assert door("eval", "--split=test")[1:] == [str(REPOSITORY / "dlrm" / "eval.py"), "--split=test", "--device_target=CPU"]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from benchmarks.networks import products
+from benchmarks.networks import MODELS, products
 
 
-@pytest.mark.parametrize("model", ["dlrm", "deepfm", "wide_deep", "dcn"])
+@pytest.mark.parametrize("model", MODELS)
 def test_the_operands_of_every_product_fit(model: str) -> None:
     for product in products(model, 3):
         a, b = (np.zeros(shape) for shape in (product.a, product.b))
