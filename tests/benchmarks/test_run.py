@@ -56,7 +56,7 @@ def test_reading_and_evaluation_work_on_converted_rows(tmp_path: Path) -> None:
 def test_the_others_compare_with_their_peers() -> None:
     figures = figures_of(run("training", "conversion", "inference", "start_up", *TINY))
     peers = {figure["peer"] for figure in figures if "peer" in figure}
-    assert peers == {"PyTorch", "limit of PyTorch", "polars", "duckdb", "ONNX Runtime"}
+    assert peers == {"PyTorch", "polars", "duckdb", "ONNX Runtime"}
     ratios = [
         figure["ratio"] for figure in figures if figure["what"].startswith("dlrm, sgd, batch") and "ratio" in figure
     ]
