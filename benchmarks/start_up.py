@@ -49,17 +49,10 @@ def _first_step(settings: BenchmarkSettings) -> Iterator[Figure]:
         for i in in_turn(len(sides), number):
             runs[i].append(run_process(sides[i], settings.timeout))
     parts = [[json.loads(run.output.splitlines()[-1]) for run in side] for side in runs]
+    where = f"DLRM, SGD, {settings.few_rows:,} rows"
     for part in _PARTS:
         values = (tuple(one[part] for one in side) for side in parts)
-        yield Figure(
-            "start_up",
-            f"DLRM, SGD, {settings.few_rows:,} rows: {part}",
-            "s",
-            next(values),
-            "PyTorch",
-            next(values),
-            True,
-        )
+        yield Figure("start_up", f"{where}: {part}", "s", next(values), "PyTorch", next(values), True)
     seconds = (tuple(run.seconds for run in side) for side in runs)
-    what = f"DLRM, SGD, {settings.few_rows:,} rows: process of two steps of 128"
+    what = f"{where}: process of two steps of 128"
     yield Figure("start_up", what, "s", next(seconds), "PyTorch", next(seconds), True)

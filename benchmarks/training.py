@@ -54,9 +54,8 @@ def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterato
             for number, (our, peer) in enumerate(zip(ours, peers, strict=True)):
                 is_fresh = number == 0 and batch_size == settings.batch_sizes[0]
                 check_like_work(our["loss"], peer["loss"], FRESH_TOLERANCE if is_fresh else LATER_TOLERANCE, what)
-            yield batch_size, Figure(
-                "training", what, "samples/s", rates(ours[1:]), "PyTorch", rates(peers[1:]), bar=bar
-            )  # fmt: skip
+            rounds = rates(ours[1:]), "PyTorch", rates(peers[1:])
+            yield batch_size, Figure("training", what, "samples/s", *rounds, bar=bar)
         peaks = ((replies[-1]["peak_bytes"] / _MIB,) for replies in (ours, peers))
         what = f"{model}, {optimizer}, peak memory"
         yield 0, Figure("training", what, "MiB", next(peaks), "PyTorch", next(peaks), less_is_better=True)
