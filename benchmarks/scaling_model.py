@@ -7,14 +7,10 @@ that a rank sends, and the waits for messages. Dense optimizers over whole table
 import math
 from dataclasses import dataclass
 
+from benchmarks.batches import CRITEO_TABLE_SIZES
 from utils.config import setting
 from utils.embedding.placement import NUMBER_BYTES, Placement, bytes_sent, lookups, place, table_bytes
 
-# Criteo Kaggle's 26 tables, the proportions of all tables here.
-CRITEO_KAGGLE = (
-    1460, 583, 10131227, 2202608, 305, 24, 12517, 633, 3, 93145, 5683, 8351593, 3194, 27, 14992, 5461306, 10, 5652,
-    2173, 4, 7046547, 18, 15, 286181, 105, 142572,
-)  # fmt: skip
 COMPUTE, LOOKUPS, EXCHANGE, LATENCY = "compute", "memory bandwidth of look-ups", "exchange bandwidth", "latency"
 CAPACITY = "memory capacity"
 
@@ -72,7 +68,7 @@ def powers_of_two(largest: int) -> list[int]:
 
 def scaled_sizes(rows: int) -> tuple[int, ...]:
     """Tables of so many rows together, but for rounding."""
-    return tuple(max(1, round(size * rows / sum(CRITEO_KAGGLE))) for size in CRITEO_KAGGLE)
+    return tuple(max(1, round(size * rows / sum(CRITEO_TABLE_SIZES))) for size in CRITEO_TABLE_SIZES)
 
 
 def estimate(table_sizes: tuple[int, ...], ranks: int, settings: ScalingSettings) -> Estimate:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import MODELS, REPOSITORY
-from utils.config import ExportSettings, TrainSettings, from_dict, load_settings, setting
+from utils.config import ExportSettings, PreprocessSettings, TrainSettings, from_dict, load_settings, setting
 from utils.errors import InputError
 
 
@@ -114,3 +114,8 @@ def test_stored_settings_come_back_as_they_were(settings: TrainSettings) -> None
 def test_a_model_has_its_presets(model: str) -> None:
     names = {path.name for path in (REPOSITORY / model / "config").glob("*.yaml")}
     assert {"quickstart.yaml", "criteo_kaggle.yaml"} <= names
+
+
+def test_the_split_rule_called_none_can_be_chosen_by_its_flag() -> None:
+    (settings,) = load_settings((PreprocessSettings,), ["--split=none"])
+    assert settings.split == "none"

@@ -37,7 +37,7 @@ class PreprocessSettings:
     threshold: int = setting(0, "keep tokens seen at least this many times in the training split")
     hash_buckets: int | None = setting(None, "hash every field into this many ids: no vocabulary pass")
     vocabulary: str = setting("", "folder of an earlier conversion whose vocabulary is reused (unseen tokens: id 0)")
-    split: str | None = setting(None, "split rule of one file: random, last_seventh or none (default: the schema's)")
+    split: str = setting("", "split rule of one file: random, last_seventh or none (default: the schema's)")
     max_bad_rows: float = setting(0.001, "largest accepted share of malformed rows")
     pack_rows: int = setting(100, "rows a MindRecord record")
     num_parallel_workers: int | None = setting(None, "threads (default: the machine's cores)")

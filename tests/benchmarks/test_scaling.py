@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.batches import CRITEO_TABLE_SIZES
 from benchmarks.scaling_check import loopback_bytes, train
 from benchmarks.scaling_model import (
     CAPACITY,
     COMPUTE,
-    CRITEO_KAGGLE,
     EXCHANGE,
     LATENCY,
     LOOKUPS,
@@ -33,12 +33,12 @@ from utils.errors import InputError
 
 DEFAULT = ScalingSettings()
 some_ranks = st.sampled_from(powers_of_two(256))
-some_rows = st.sampled_from([CRITEO_KAGGLE, scaled_sizes(10**9), scaled_sizes(10**10)])
+some_rows = st.sampled_from([CRITEO_TABLE_SIZES, scaled_sizes(10**9), scaled_sizes(10**10)])
 
 
 def with_flags(ranks: int = 8, **flags: object) -> Estimate:
     """A step over Criteo Kaggle's tables."""
-    return estimate(CRITEO_KAGGLE, ranks, dataclasses.replace(DEFAULT, **flags))
+    return estimate(CRITEO_TABLE_SIZES, ranks, dataclasses.replace(DEFAULT, **flags))
 
 
 def scaling(*words: object, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.scaling_model import CRITEO_KAGGLE as CRITEO
+from benchmarks.batches import CRITEO_TABLE_SIZES
 from tests.helpers import check_refused
 from utils.data.manifest import DataManifest
 from utils.embedding.placement import Placement, bytes_sent, check_budget, lookups, place
@@ -46,18 +46,26 @@ def test_ranks_hold_about_equally_many_rows(sizes: list[int], ranks: int) -> Non
 @pytest.mark.parametrize("ranks", [2, 4, 8, 16, 64])
 @pytest.mark.parametrize("replicate_below", [0, 1000])
 def test_criteo_is_spread_evenly(ranks: int, replicate_below: int) -> None:
-    placement = place(CRITEO, ranks, replicate_below)
+    placement = place(CRITEO_TABLE_SIZES, ranks, replicate_below)
     replicated = placement.replicated_rows()
     largest = max(placement.rows(rank) for rank in range(ranks))
-    assert largest <= 1.1 * sum(CRITEO) / ranks + replicated
+    assert largest <= 1.1 * sum(CRITEO_TABLE_SIZES) / ranks + replicated
     served = [lookups(placement, rank) for rank in range(ranks)]
     if ranks <= 16:
         assert max(served) <= 1.1 * min(served)
 
 
 def test_the_threshold_says_what_is_replicated() -> None:
-    assert place(CRITEO, 4, 0).replicated == ()
-    assert {CRITEO[field] for field in place(CRITEO, 4, 100).replicated} == {24, 3, 27, 10, 4, 18, 15}
+    assert place(CRITEO_TABLE_SIZES, 4, 0).replicated == ()
+    assert {CRITEO_TABLE_SIZES[field] for field in place(CRITEO_TABLE_SIZES, 4, 100).replicated} == {
+        24,
+        3,
+        27,
+        10,
+        4,
+        18,
+        15,
+    }
 
 
 def test_bytes_of_a_small_plan() -> None:
@@ -72,7 +80,7 @@ def test_bytes_of_a_small_plan() -> None:
 
 
 def test_one_rank_sends_nothing() -> None:
-    assert bytes_sent([(place(CRITEO, 1), 16)], 26, 128, all_to_all=True) == 0
+    assert bytes_sent([(place(CRITEO_TABLE_SIZES, 1), 16)], 26, 128, all_to_all=True) == 0
 
 
 def plan(data: Path, *flags: str) -> subprocess.CompletedProcess[str]:
@@ -109,11 +117,11 @@ def test_a_budget_that_cannot_be_met_is_said(tiny_data: Path) -> None:
 
 
 def test_a_budget_counts_the_optimizers_numbers_and_all_widths() -> None:
-    largest = max(place(CRITEO, 4).rows(rank) for rank in range(4))
+    largest = max(place(CRITEO_TABLE_SIZES, 4).rows(rank) for rank in range(4))
     need = largest * (16 + 1) * 4 * 2 / 1e9
-    check_budget(place(CRITEO, 4), (16, 1), slots=1, budget=need)
+    check_budget(place(CRITEO_TABLE_SIZES, 4), (16, 1), slots=1, budget=need)
     with pytest.raises(InputError, match="use more ranks"):
-        check_budget(place(CRITEO, 4), (16, 1), slots=1, budget=need * 0.999)
+        check_budget(place(CRITEO_TABLE_SIZES, 4), (16, 1), slots=1, budget=need * 0.999)
 
 
 def test_what_cannot_be_planned_is_refused(tiny_data: Path) -> None:

@@ -81,7 +81,7 @@ def _check_flags(settings: PreprocessSettings) -> None:
             raise InputError(f"--{name} {value}: must be at least {least}")
     if not 0 <= settings.max_bad_rows <= 1:
         raise InputError(f"--max_bad_rows {settings.max_bad_rows}: must be a share between 0 and 1")
-    if settings.split not in (None, "random", "last_seventh", "none"):
+    if settings.split not in ("", "random", "last_seventh", "none"):
         raise InputError(f"--split {settings.split}: must be random, last_seventh or none")
 
 

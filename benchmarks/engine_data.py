@@ -1,0 +1,67 @@
+"""Contender: this project on converted data: reading it, training on it and evaluating."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine_training import Trainer
+from benchmarks.worker import Turn
+from utils.data.manifest import DataManifest
+from utils.data.reading import Batch, Part, prefetched, read_batches
+from utils.device import available_cores
+from utils.training.evaluate import evaluate
+
+_EVALUATION_BATCH = 16_384
+_SEED = 2021
+
+
+def prepare(options: dict[str, Any]) -> Turn:
+    """options: folder, of converted data. A turn: `do`, one of the functions' names below, and what it asks for."""
+    folder = Path(options["folder"])
+    data = DataManifest.load(folder)
+    trainer = Trainer("dlrm", "sgd", data.table_sizes)
+    workers = available_cores()
+    streams: dict[int, Iterator[Batch]] = {}
+
+    def epoch(batch_size: int, number: int) -> Iterator[Batch]:
+        batches = read_batches(folder, data, "train", Part(batch_size), seed=(_SEED, number), workers=workers)
+        return prefetched(batches)
+
+    def read(batch_size: int, number: int) -> dict[str, Any]:
+        """A whole epoch in training's order, without training."""
+        started = time.perf_counter()
+        samples = sum(batch.global_rows for batch in epoch(batch_size, number))
+        return {"samples": samples, "seconds": time.perf_counter() - started}
+
+    def train(batch_size: int, steps: int) -> dict[str, Any]:
+        """Steps on the next batches of the epochs, and the same batches once more from memory."""
+        if batch_size not in streams:
+            epochs = (epoch(batch_size, number) for number in itertools.count())
+            streams[batch_size] = itertools.chain.from_iterable(epochs)
+        batches: list[Batch] = []
+
+        def kept() -> Iterator[Batch]:
+            for batch in itertools.islice(streams[batch_size], steps):
+                batches.append(batch)
+                yield batch
+
+        return {"mindrecord": trainer.train(kept()), "memory": trainer.train(batches)}
+
+    def score() -> dict[str, Any]:
+        """The test split, through evaluation's own path."""
+        scorer = trainer.training.scorer
+        scorer.set_train(False)
+        started = time.perf_counter()
+        evaluate(scorer, folder, data, "test", _EVALUATION_BATCH, workers)
+        return {"samples": data.splits["test"].rows, "seconds": time.perf_counter() - started}
+
+    def turn(command: dict[str, Any]) -> dict[str, Any]:
+        if command["do"] == "read":
+            return read(command["batch_size"], command["number"])
+        if command["do"] == "train":
+            return train(command["batch_size"], command["steps"])
+        return score()
+
+    return turn

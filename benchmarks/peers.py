@@ -1,0 +1,58 @@
+"""The environment of the peers: made from requirements.txt on first use."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.settings import BenchmarkSettings
+from benchmarks.turns import REPOSITORY
+from utils.errors import InputError
+
+REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+
+
+def peers_python(settings: BenchmarkSettings) -> Path:
+    """The peers' Python, its environment made where there is none.
+
+    Raises:
+        InputError: the packages cannot be installed, or are not those of requirements.txt.
+    """
+    folder = REPOSITORY / settings.peers
+    python = folder / "bin" / "python"
+    if not python.exists():
+        _make(folder, python)
+    return python
+
+
+def required() -> dict[str, str]:
+    """The pinned version of each package."""
+    lines = (line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def check_versions(settings: BenchmarkSettings) -> dict[str, str]:
+    """The peers' installed versions; InputError where one is not the pinned one (a build's +suffix is free)."""
+    python = peers_python(settings)
+    script = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    done = subprocess.run([python, "-c", script, *required()], capture_output=True, text=True, timeout=60)
+    found = dict(zip(required(), done.stdout.split(), strict=False))
+    for package, wanted in required().items():
+        if found.get(package, "none").split("+")[0] != wanted:
+            raise InputError(
+                f"--peers={settings.peers}: has {package} {found.get(package, 'not at all')}, {wanted} is pinned; "
+                "delete the folder, it is made again"
+            )
+    return found
+
+
+def _make(folder: Path, python: Path) -> None:
+    print(f"installing the peers into {folder}", file=sys.stderr)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True, stdout=sys.stderr)
+        subprocess.run([python, "-m", "pip", "install", "-q", "-r", REQUIREMENTS], check=True, stdout=sys.stderr)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, subprocess.CalledProcessError):
+            raise InputError(f"--peers={folder}: the peers cannot be installed; see pip's message above") from None
+        raise

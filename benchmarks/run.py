@@ -1,0 +1,88 @@
+"""Measure this project beside its peers, all in one run:
+
+    python benchmarks/run.py [training|reading|conversion|inference|memory|evaluation|start_up ...] [--flag=value ...]
+
+Without a name, all of them. Contenders take turns, and a figure is the median of its rounds. Prints one JSON line a
+figure as it is measured, and one Markdown table at the end.
+"""
+
+import importlib
+import os
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.figures import markdown_table
+from benchmarks.networks import LEARNING_RATES, MODELS
+from benchmarks.peers import check_versions
+from benchmarks.settings import BenchmarkSettings
+from utils.config import load_settings
+from utils.errors import InputError, run_door
+
+BENCHMARKS = ("training", "memory", "reading", "evaluation", "conversion", "inference", "start_up")
+_WITH_PEERS = {"training", "conversion", "inference", "start_up"}
+
+
+def main() -> None:
+    """Run the named benchmarks and print their figures."""
+    words = sys.argv[1:]
+    named = [word for word in words if not word.startswith("-")]
+    for name in named:
+        if name not in BENCHMARKS:
+            raise InputError(f"{name}: no such benchmark; there are {', '.join(BENCHMARKS)} (flags are --flag=value)")
+    (settings,) = load_settings((BenchmarkSettings,), [word for word in words if word.startswith("-")])
+    _check(settings)
+    chosen = [name for name in BENCHMARKS if name in named or not named]
+    peers = check_versions(settings) if _WITH_PEERS.intersection(chosen) else {}
+    figures, started = [], time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as temporary:
+        work = Path(settings.work_path or temporary).resolve()
+        work.mkdir(parents=True, exist_ok=True)
+        for name in chosen:
+            print(f"{name} ...", file=sys.stderr)
+            for figure in importlib.import_module(f"benchmarks.{name}").measure(settings, work):
+                print(figure.json_line(), flush=True)
+                figures.append(figure)
+            print(f"{name}: done after {(time.monotonic() - started) / 60:.1f} minutes", file=sys.stderr)
+    print(f"\n{markdown_table(figures)}\n\n{_circumstances(peers)}")
+
+
+def _check(settings: BenchmarkSettings) -> None:
+    if settings.rounds < 1:
+        raise InputError(f"--rounds={settings.rounds}: must be at least 1; figures are published from 5 on")
+    for flag, known in (("models", MODELS), ("optimizers", tuple(LEARNING_RATES))):
+        for name in getattr(settings, flag):
+            if name not in known:
+                raise InputError(f"--{flag}: there is no {name}; there are {', '.join(known)}")
+
+
+def _circumstances(peers: dict[str, str]) -> str:
+    """Machine, versions, date and command, in a sentence each."""
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / (1 << 30)
+    versions = {"Python": platform.python_version(), "MindSpore": version("mindspore"), "NumPy": version("numpy")}
+    here = ", ".join(f"{name} {number}" for name, number in versions.items())
+    beside = ", ".join(f"{name} {number}" for name, number in peers.items())
+    return "\n".join(
+        [
+            f"Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GiB; {platform.system()}.",
+            f"Versions: {here}{f'; peers: {beside}' if peers else ''}.",
+            f"Date: {time.strftime('%Y-%m-%d')}. Command: `{shlex.join(['python', *sys.argv])}`.",
+        ]
+    )
+
+
+def _processor() -> str:
+    names = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+if __name__ == "__main__":
+    run_door(main)

@@ -1,0 +1,102 @@
+"""Training: samples/s beside PyTorch eager, and beside the step's matrix products alone.
+
+Both sides start from the same weights and train on the same batches: their losses are compared turn by turn, so that a
+figure is of like work or there is none.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks.batches import table_sizes
+from benchmarks.figures import Figure, geometric_mean
+from benchmarks.peers import peers_python
+from benchmarks.settings import BenchmarkSettings
+from benchmarks.turns import Contender, started, take_turns
+
+FRESH_TOLERANCE, LATER_TOLERANCE = 1e-5, 1e-2
+"""Relative, of a turn's mean loss: of the first steps, and of those hundreds later, when rounding has grown."""
+_WARM_UP_STEPS = 3
+_MIB = 1 << 20
+
+
+def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
+    """Every cell of models, optimizers and batch sizes, then the means, the lowest cell and the limits."""
+    cells: dict[tuple[str, str, int], Figure] = {}
+    for model in settings.models:
+        for optimizer in settings.optimizers:
+            for batch_size, figure in _compare(settings, model, optimizer):
+                if figure.unit == "samples/s":
+                    cells[model, optimizer, batch_size] = figure
+                yield figure
+    yield from _summary(settings, cells)
+    for model in settings.models:
+        yield from _limits(settings, model, cells)
+
+
+def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterator[tuple[int, Figure]]:
+    """A model and optimizer on both sides: figures with their batch size (0: the peak of all)."""
+    options = {"model": model, "optimizer": optimizer, "sizes": table_sizes(settings.rows)}
+    sides = (
+        Contender("benchmarks.engine_training", Path(sys.executable), options),
+        Contender("benchmarks.peer_torch", peers_python(settings), options),
+    )
+    with started(sides, settings.timeout) as workers:
+        for batch_size in settings.batch_sizes:
+            steps = max(1, settings.samples // batch_size)
+            commands = [{"batch_size": batch_size, "steps": _WARM_UP_STEPS, "first": 0}]
+            for number in range(settings.rounds):
+                first = _WARM_UP_STEPS + number * steps
+                commands.append({"batch_size": batch_size, "steps": steps, "first": first})
+            ours, peers = take_turns(workers, commands)
+            what, bar = f"{model}, {optimizer}, batch {batch_size}", f"≥ {0.7 if batch_size <= 128 else 0.85}"
+            for number, (our, peer) in enumerate(zip(ours, peers, strict=True)):
+                is_fresh = number == 0 and batch_size == settings.batch_sizes[0]
+                check_like_work(our["loss"], peer["loss"], FRESH_TOLERANCE if is_fresh else LATER_TOLERANCE, what)
+            rounds = rates(ours[1:]), "PyTorch", rates(peers[1:])
+            yield batch_size, Figure("training", what, "samples/s", *rounds, bar=bar)
+        peaks = ((replies[-1]["peak_bytes"] / _MIB,) for replies in (ours, peers))
+        what = f"{model}, {optimizer}, peak memory"
+        yield 0, Figure("training", what, "MiB", next(peaks), "PyTorch", next(peaks), less_is_better=True)
+
+
+def check_like_work(ours: float, peers: float, tolerance: float, where: str) -> None:
+    """RuntimeError where the mean losses of a turn differ by more than `tolerance`, relative: no such figure counts."""
+    if not abs(ours - peers) <= tolerance * abs(peers):
+        raise RuntimeError(f"{where}: unlike work, the mean loss is {ours} here and {peers} in PyTorch")
+
+
+def rates(replies: list[dict[str, float]]) -> tuple[float, ...]:
+    """Samples/s of every turn."""
+    return tuple(reply["samples"] / reply["seconds"] for reply in replies)
+
+
+def _summary(settings: BenchmarkSettings, cells: dict[tuple[str, str, int], Figure]) -> Iterator[Figure]:
+    for batch_size in settings.batch_sizes:
+        ratios = [figure.ratio for (_, _, size), figure in cells.items() if size == batch_size]
+        what = f"batch {batch_size}: ratio to PyTorch, geometric mean over models and optimizers"
+        yield Figure("training", what, "times", (geometric_mean(ratios),), bar="≥ 1.0")
+    lowest = min(cells, key=lambda cell: cells[cell].ratio)
+    what = f"lowest cell: {lowest[0]}, {lowest[1]}, batch {lowest[2]}"
+    yield Figure("training", what, "times", (cells[lowest].ratio,), bar=cells[lowest].bar)
+
+
+def _limits(settings: BenchmarkSettings, model: str, cells: dict[tuple[str, str, int], Figure]) -> Iterator[Figure]:
+    """The matrix products alone, by MindSpore and by PyTorch, and the shares of them that whole steps reach."""
+    sides = (
+        Contender("benchmarks.engine_products", Path(sys.executable), {"model": model}),
+        Contender("benchmarks.peer_products", peers_python(settings), {"model": model}),
+    )
+    with started(sides, settings.timeout) as workers:
+        for batch_size in settings.batch_sizes:
+            command = {"batch_size": batch_size, "steps": max(1, settings.samples // batch_size // 2)}
+            ours, peers = take_turns(workers, [command] * (1 + settings.rounds))
+            what = f"{model}, batch {batch_size}, matrix products alone"
+            limit = Figure("training", what, "samples/s", rates(ours[1:]), "PyTorch", rates(peers[1:]))
+            yield limit
+            for optimizer in settings.optimizers:
+                reached = median(cells[model, optimizer, batch_size].values)
+                for whose, rate in (("MindSpore's", median(limit.values)), ("PyTorch's", median(limit.peer_values))):
+                    what = f"{model}, {optimizer}, batch {batch_size}: samples/s here of {whose} products alone"
+                    yield Figure("training", what, "share", (reached / rate,))
