@@ -3,7 +3,7 @@
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.embedding.placement import FLOAT_BYTES, place
+from utils.embedding.placement import NUMBER_BYTES, place
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
 from utils.model import Features, Model, door_settings
 from utils.training.build import check_build, chosen_optimizer
@@ -34,5 +34,5 @@ def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
     for rank in range(ranks):
         rows = [f"{table.name} {placement.rows(rank):,} rows x {table.width}" for table, placement, _ in placed]
         held = sum(placement.rows(rank) * table.width * (1 + slots) for table, placement, slots in placed)
-        lines.append(f"{', '.join(rows)}: {held * FLOAT_BYTES:,} bytes with optimizer state")
+        lines.append(f"{', '.join(rows)}: {held * NUMBER_BYTES:,} bytes with optimizer state")
     return lines
