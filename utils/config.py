@@ -98,6 +98,7 @@ class TrainSettings:
     save_checkpoint_steps: int = setting(0, "also save a checkpoint every this many steps (0: after each epoch only)")
     keep_checkpoint_max: int = setting(5, "checkpoints kept, besides the best")
     log_every: int = setting(1, "write every n-th step to the loss log")
+    profile: bool = setting(False, "write the time per kernel of 50 steps, a table and a picture, to profile/")
     amp_level: str = setting("O0", "mixed precision of the MLPs: O0 (float32) or O2 (float16), not on CPU")
     num_parallel_workers: int | None = setting(None, "threads that read the data (default: the machine's cores)")
 

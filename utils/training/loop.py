@@ -21,6 +21,7 @@ from utils.training.build import Training
 from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpoint
 from utils.training.evaluate import evaluate
 from utils.training.logs import append_line, append_lines, now
+from utils.training.profile import StepProfile
 from utils.training.schedule import hyper_at
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
@@ -69,7 +70,7 @@ class Run:
         return next((split for split in ("valid", "test") if split in self.data.splits), None)
 
 
-def train(run: Run, progress: Progress, signals: Signals) -> int:
+def train(run: Run, progress: Progress, signals: Signals, profile: StepProfile | None = None) -> int:
     """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
     if run.settings.do_eval and run.valid_split is None and run.is_first_rank:
         print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
@@ -79,7 +80,7 @@ def train(run: Run, progress: Progress, signals: Signals) -> int:
     try:
         while not progress.finished:
             progress = _next_epoch(progress)
-            progress = _train_epoch(run, progress, ending, first_step)
+            progress = _train_epoch(run, progress, ending, first_step, profile)
             progress = _end_epoch(run, progress, ending)
     except InterruptedTrainingError:
         print(f"ended by signal {ending.signal}; go on with --resume", file=sys.stderr)
@@ -101,7 +102,9 @@ def _next_epoch(progress: Progress) -> Progress:
     )
 
 
-def _train_epoch(run: Run, progress: Progress, ending: EndRequest, first_step: int) -> Progress:
+def _train_epoch(
+    run: Run, progress: Progress, ending: EndRequest, first_step: int, profile: StepProfile | None
+) -> Progress:
     settings, losses = run.settings, _LossLog(run)
     part = dataclasses.replace(run.part, first_row=progress.rows)
     batches = read_batches(
@@ -116,6 +119,8 @@ def _train_epoch(run: Run, progress: Progress, ending: EndRequest, first_step: i
     started, first_row = time.time(), progress.rows
     try:
         for batch in bar:
+            if profile:
+                profile.before_step()
             rows = progress.rows + batch.global_rows
             progress = dataclasses.replace(progress, step=progress.step + 1, rows=rows)
             losses.add(progress.epoch, progress.step, _step(run, progress, batch))

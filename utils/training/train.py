@@ -22,6 +22,7 @@ from utils.training.checkpoint import (
 )
 from utils.training.logs import cut_back
 from utils.training.loop import Run, stops_early, train
+from utils.training.profile import StepProfile
 from utils.training.ranks import barrier, check_alike
 from utils.training.schedule import check_schedule
 from utils.training.signals import Signals
@@ -30,7 +31,7 @@ from utils.training.signals import Signals
 _MAY_CHANGE = {
     "dataset_path", "ckpt_path", "loss_file_name", "eval_file_name", "do_eval", "resume", "init_checkpoint", "epochs",
     "batch_size", "eval_batch_size", "patience", "replicate_below", "save_checkpoint_steps", "keep_checkpoint_max",
-    "log_every", "num_parallel_workers",
+    "log_every", "num_parallel_workers", "profile",
 }  # fmt: skip
 
 
@@ -58,7 +59,10 @@ def main(model: Model) -> int:
             f"{model.name} on {run.part.ranks} x {target}: {run.rows:,} rows, {steps_of(run.rows, run.part)} steps an "
             f"epoch, {training.parameter_count():,} parameters"
         )
-    code = train(run, progress, signals)
+    profile = StepProfile(run.log_file("profile")) if settings.profile and run.is_first_rank else None
+    code = train(run, progress, signals, profile)
+    if profile and not code:
+        profile.check_written()
     barrier()
     return code
 
