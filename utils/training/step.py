@@ -8,6 +8,7 @@ from mindspore import ParameterTuple, Tensor, nn, ops
 
 from utils.embedding.tables import EmbeddingTables
 from utils.layers import SumOverRanks
+from utils.threads import OnOwnCores
 
 
 class TrainStep:
@@ -35,10 +36,11 @@ class TrainStep:
         on_host = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
         self.host_optimizers = [one.optimizer for one, here in zip(tables, on_host, strict=True) if here]
         self.graph = StepGraph(network, tables, optimizers, on_host, loss_scale, clip_norm)
+        self._run_graph = OnOwnCores(self.graph)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The inputs are those of StepGraph.construct."""
-        loss, for_host = self.graph(*inputs)
+        loss, for_host = self._run_graph(*inputs)
         hyper = tuple(float(number.asnumpy()) for number in inputs[-3:])
         for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
             optimizer.update_on_host(rows.asnumpy(), gradient.asnumpy(), hyper)
