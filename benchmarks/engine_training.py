@@ -6,17 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from mindspore import Tensor
 
 from benchmarks.batches import DENSE, draw_batch, fill_weights
 from benchmarks.networks import BOTTOM, CROSS_LAYERS, LEARNING_RATES, MLP, TOP, WIDTH
 from benchmarks.worker import Turn, peak_bytes
 from utils.config import DeviceSettings, TrainSettings
-from utils.data.reading import Batch, Part, row_keys
+from utils.data.reading import Batch, Part
 from utils.device import set_up_device
 from utils.model import Features
 from utils.training.build import Training
-from utils.training.schedule import hyper_at
 
 _SIZES = {
     "dlrm": {"embedding_dim": WIDTH, "bottom_mlp": BOTTOM, "top_mlp": TOP},
@@ -50,19 +48,12 @@ class Trainer:
         losses, samples = [], 0
         started = time.perf_counter()
         for batch in batches:
-            losses.append(self._step(batch))
+            self.steps += 1
+            losses.append(self.training.train_on(batch, Part(len(batch.label)), self.steps))
             samples += batch.global_rows
         values = [float(loss.asnumpy()) for loss in losses]
         seconds = time.perf_counter() - started
         return {"samples": samples, "seconds": seconds, "loss": float(np.mean(values))}
-
-    def _step(self, batch: Batch) -> Tensor:
-        """A step as `utils.training.loop` makes it."""
-        self.steps += 1
-        keys = row_keys(self.settings.seed, self.steps, Part(len(batch.label)), batch.global_rows)
-        hyper = hyper_at(self.settings, self.steps, 1.0)
-        inputs = batch.ids, batch.dense, batch.label, batch.present, keys, np.float32(batch.global_rows)
-        return self.training.step(*map(Tensor, inputs), *hyper)
 
 
 def prepare(options: dict[str, Any]) -> Turn:

@@ -9,6 +9,7 @@ import onnxruntime
 from mindspore import Tensor, nn
 
 from utils.errors import InputError
+from utils.threads import OnOwnCores
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """ids (B, F) int32 and dense (B, max(d, 1)) float32 -> probabilities (B,) float32, for any B."""
@@ -33,9 +34,10 @@ def predictor_of_file(path: Path) -> Predict:
 
 def predictor_of_scorer(scorer: Callable) -> Predict:
     """The evaluation graph of a checkpoint, or a loaded MINDIR."""
+    run = OnOwnCores(scorer)
 
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
-        return scorer(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]
+        return run(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]
 
     return predict
 

@@ -8,6 +8,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from utils.config import TrainSettings, from_dict
+from utils.data.reading import Batch, Part, row_keys
 from utils.device import this_rank
 from utils.embedding.placement import Placement
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
@@ -16,6 +17,7 @@ from utils.errors import InputError
 from utils.model import Features, Model
 from utils.training.checkpoint import Checkpoint
 from utils.training.dense_optimizers import DENSE_OPTIMIZERS, dense_optimizer
+from utils.training.schedule import hyper_at
 from utils.training.step import ScoreStep, TrainStep
 from utils.training.traffic import traffic_line, traffic_of
 
@@ -76,6 +78,12 @@ class Training:
         saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
         saved += [parameter for tables in self.tables for parameter in tables.saved_parameters()]
         self._saved = {parameter.name: parameter for parameter in saved}
+
+    def train_on(self, batch: Batch, part: Part, global_step: int, rate_factor: float = 1.0) -> Tensor:
+        """Take the step numbered `global_step` from 1; returns the mean loss over the global batch."""
+        keys = row_keys(self.settings.seed, global_step, part, batch.global_rows)
+        arrays = batch.ids, batch.dense, batch.label, batch.present, keys, np.asarray(batch.global_rows, np.float32)
+        return self.step(*map(Tensor.from_numpy, arrays), *hyper_at(self.settings, global_step, rate_factor))
 
     def parameter_count(self) -> int:
         """Weights that are trained, all ranks' tables included."""

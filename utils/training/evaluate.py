@@ -4,7 +4,6 @@ import sys
 import time
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 from mindspore import Tensor
 
@@ -15,6 +14,7 @@ from utils.data.reading import Part, prefetched, read_batches
 from utils.device import reading_workers, set_up_device, this_rank
 from utils.errors import InputError
 from utils.model import Model, door_settings
+from utils.threads import OnOwnCores
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, now
@@ -57,16 +57,11 @@ def evaluate(
     scorer: ScoreStep, folder: Path, data: DataManifest, split: str, batch_size: int, workers: int
 ) -> dict[str, float]:
     """AUC, logloss and accuracy over every row of a split; the same figures on every rank."""
-    metrics = BinaryMetrics()
+    metrics, run = BinaryMetrics(), OnOwnCores(scorer)
     part = Part(batch_size, *this_rank())
     for batch in prefetched(read_batches(folder, data, split, part, workers=workers)):
-        scores = score(scorer, batch.ids, batch.dense)
+        scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]
         rows = gather(np.stack([scores, batch.label[:, 0], batch.present[:, 0]], axis=1))
         rows = rows[rows[:, 2] > 0]
         metrics.update(rows[:, 0], rows[:, 1])
     return metrics.result()
-
-
-def score(scorer: ScoreStep, ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
-    """Probabilities (B,) float32 of ids (B, F) int32 and dense (B, d) float32."""
-    return scorer(Tensor(ids, ms.int32), Tensor(dense, ms.float32)).asnumpy()[:, 0]

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mindspore import Tensor
 from tqdm import tqdm
 
 from utils.config import TrainSettings
 from utils.data.manifest import DataManifest
-from utils.data.reading import Batch, Part, prefetched, read_batches, row_keys, steps_of
+from utils.data.reading import Part, prefetched, read_batches, steps_of
 from utils.device import reading_workers, this_rank
 from utils.model import Model
 from utils.training.build import Training
@@ -22,7 +21,6 @@ from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpo
 from utils.training.evaluate import evaluate
 from utils.training.logs import append_line, append_lines, now
 from utils.training.profile import StepProfile
-from utils.training.schedule import hyper_at
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
 _LOSSES_HELD = 50
@@ -123,7 +121,8 @@ def _train_epoch(
                 profile.before_step()
             rows = progress.rows + batch.global_rows
             progress = dataclasses.replace(progress, step=progress.step + 1, rows=rows)
-            losses.add(progress.epoch, progress.step, _step(run, progress, batch))
+            loss = run.training.train_on(batch, run.part, _global_step(progress), progress.rate_factor)
+            losses.add(progress.epoch, progress.step, loss)
             if run.part.ranks > 1 and _global_step(progress) == first_step:
                 bar.clear()
                 run.say(run.training.traffic_line(run.part.batch_size))
@@ -142,15 +141,6 @@ def _train_epoch(
     seconds, rows = time.time() - started, run.rows - first_row
     run.say(f"{now()} epoch {progress.epoch}: {rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} samples/s")
     return progress
-
-
-def _step(run: Run, progress: Progress, batch: Batch) -> Tensor:
-    """One optimizer step; returns the mean loss over the global batch."""
-    global_step = _global_step(progress)
-    keys = row_keys(run.settings.seed, global_step, run.part, batch.global_rows)
-    hyper = hyper_at(run.settings, global_step, progress.rate_factor)
-    inputs = batch.ids, batch.dense, batch.label, batch.present, keys, np.float32(batch.global_rows)
-    return run.training.step(*map(Tensor, inputs), *hyper)
 
 
 def _end_epoch(run: Run, progress: Progress, ending: EndRequest) -> Progress:

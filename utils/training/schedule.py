@@ -32,4 +32,4 @@ def learning_rate_at(settings: TrainSettings, step: int, factor: float = 1.0) ->
 def hyper_at(settings: TrainSettings, step: int, factor: float) -> tuple[Tensor, Tensor, Tensor]:
     """Learning rate, BETA1 ** step and BETA2 ** step, float32 scalars, of the step numbered `step` from 1."""
     rate = learning_rate_at(settings, step, factor)
-    return tuple(Tensor(np.float32(value)) for value in (rate, BETA1**step, BETA2**step))
+    return tuple(Tensor.from_numpy(np.asarray(value, np.float32)) for value in (rate, BETA1**step, BETA2**step))

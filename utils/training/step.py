@@ -41,7 +41,7 @@ class TrainStep:
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The inputs are those of StepGraph.construct."""
         loss, for_host = self._run_graph(*inputs)
-        hyper = tuple(float(number.asnumpy()) for number in inputs[-3:])
+        hyper = tuple(number.item() for number in inputs[-3:])
         for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
             optimizer.update_on_host(rows.asnumpy(), gradient.asnumpy(), hyper)
         return loss
