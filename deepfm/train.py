@@ -1,5 +1,10 @@
 """Train DeepFM: python train.py --dataset_path=…"""
 
+from utils.hold_signals import hold_signals
+
+if __name__ == "__main__":
+    hold_signals()
+
 from deepfm.src import MODEL
 from utils.errors import run_door
 from utils.training.train import main

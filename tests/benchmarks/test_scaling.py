@@ -150,6 +150,7 @@ def test_what_cannot_be_computed_is_refused(words: list[str], answer: list[str],
     check_refused(scaling(*words, cwd=tmp_path), *answer)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_two_processes_send_the_bytes_of_the_model(tiny_data: Path) -> None:
     before = loopback_bytes()

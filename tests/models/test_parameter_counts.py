@@ -83,7 +83,9 @@ def test_ftrl_has_the_wide_part_and_another_optimizer_the_deep_one(
     assert {name for name in kinds if name.startswith("wide")} == {"wide", "wide_dense.weight"}
     for name, kind in kinds.items():
         assert kind == ({"accumulator", "linear"} if name.startswith("wide") else deep_slots), name
-    owners = {weight.name: type(optimizer) for optimizer in training.step.graph.optimizers for weight in optimizer.weights}
+    owners = {
+        weight.name: type(optimizer) for optimizer in training.step.graph.optimizers for weight in optimizer.weights
+    }
     assert owners.pop("wide_dense.weight") is FTRL
     assert set(owners.values()) == {deep_optimizer}
 

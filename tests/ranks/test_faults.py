@@ -23,6 +23,8 @@ from utils.data.convert import convert
 # DLRM's door; rank 1 gets further flags, which win over those that all ranks get.
 TRAIN = """
 import os, sys
+from utils.hold_signals import hold_signals
+hold_signals()
 from dlrm.src import MODEL
 from utils.errors import run_door
 from utils.training.train import main
@@ -75,7 +77,12 @@ def data_of_rank_1(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) ->
 @pytest.mark.parametrize(
     ("flag", "first", "reason"),
     [
-        ("--dataset_path={data}/nowhere", "rank 1", r"\(error: --dataset_path .*nowhere: no such folder"),
+        pytest.param(
+            "--dataset_path={data}/nowhere",
+            "rank 1",
+            r"\(error: --dataset_path .*nowhere: no such folder",
+            marks=pytest.mark.slow,
+        ),
         ("--dataset_path={data}/short", "rank 1", r"\(error: .*short/train/\S+: .*"),
         ("--learning_rate=0.5", "rank .", r"\(error: rank 1: its settings differ from rank 0's"),
         ("--dataset_path={data}/shuffled", "rank .", r"\(error: rank 1: its data differ from rank 0's"),

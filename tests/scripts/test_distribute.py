@@ -210,6 +210,7 @@ def test_a_rank_that_ends_at_once_ends_the_job(tmp_path: Path) -> None:
     assert processes_in(folder) == []
 
 
+@pytest.mark.slow
 def test_two_machines(tmp_path: Path, tiny_data: Path) -> None:
     folders = [make_model_folder(tmp_path / name, TRAIN) for name in ("machine 0", "machine 1")]
     words = (2, tiny_data, *FLAGS, "--nodes=2", "--master_addr=127.0.0.1", f"--master_port={free_port()}")

@@ -47,7 +47,7 @@ class Training:
         self, model: Model, hyper_parameters: Any, features: Features, settings: TrainSettings, target: str = "CPU"
     ) -> None:
         rank, ranks = this_rank()
-        self.fields = features.fields
+        self.settings, self.fields = settings, features.fields
         self.network = model.network(hyper_parameters, features)
         own = model.optimizers(hyper_parameters)
         self.tables = tuple(

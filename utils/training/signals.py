@@ -2,16 +2,14 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 
 import numpy as np
 
 from utils.device import this_rank
+from utils.hold_signals import SIGNALS, hold_signals
 from utils.training.ranks import gather
-
-_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 class InterruptedTrainingError(Exception):
@@ -22,22 +20,20 @@ class Signals:
     """Takes SIGTERM and SIGINT in a thread of its own.
 
     MindSpore puts a handler of its own over Python's while it runs, so both signals have to be blocked in every
-    thread. Libraries make threads when they are imported, before this file can block anything; but a process that
-    starts itself anew keeps what it has blocked. Build this first.
+    thread: `hold_signals` comes before all imports that make threads.
     """
 
     def __init__(self) -> None:
         self.received = 0
         self.can_finish = False
         """Set when there is a step to finish; until then a signal ends the process at once."""
-        blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        if not blocked_before >= _SIGNALS:
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        if not hold_signals():
+            raise RuntimeError("train.py has to call utils.hold_signals.hold_signals() before its other imports")
         threading.Thread(target=self._take, daemon=True).start()
 
     def _take(self) -> None:
         while True:
-            self.received = signal.sigwait(_SIGNALS)
+            self.received = signal.sigwait(SIGNALS)
             if not self.can_finish:
                 os._exit(128 + self.received)
 
