@@ -85,7 +85,12 @@ def data_of_rank_1(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) ->
         ),
         ("--dataset_path={data}/short", "rank 1", r"\(error: .*short/train/\S+: .*"),
         ("--learning_rate=0.5", "rank .", r"\(error: rank 1: its settings differ from rank 0's"),
-        ("--dataset_path={data}/shuffled", "rank .", r"\(error: rank 1: its data differ from rank 0's"),
+        pytest.param(
+            "--dataset_path={data}/shuffled",
+            "rank .",
+            r"\(error: rank 1: its data differ from rank 0's",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["no data", "a missing data file", "other settings", "other data"],
 )

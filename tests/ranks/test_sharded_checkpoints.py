@@ -88,6 +88,7 @@ def test_inspect_prints_every_table(finished: Finished, tmp_path: Path) -> None:
         assert line.startswith(f"  field {field}, {size:,} rows: {kind}")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_lacks_a_rank_is_refused_and_the_one_before_it_resumes(
     finished: Finished, tiny_data: Path, tmp_path: Path
 ) -> None:
