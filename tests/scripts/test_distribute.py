@@ -28,6 +28,10 @@ TRAIN = """
 import json, os, sys
 from pathlib import Path
 
+from utils.hold_signals import hold_signals
+
+hold_signals()
+
 from dlrm.src import MODEL
 from utils.errors import run_door
 from utils.training.train import main
