@@ -1,7 +1,6 @@
 """Trainings over several ranks, started as a user starts them, and the processes that they consist of."""
 
 import contextlib
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ import psutil
 from tests.helpers import REPOSITORY, launcher_environment
 from utils.hccl_tools.hccl_tools import rank_table
 
+# A test's own lines may come before it.
+DLRM_DOOR = (REPOSITORY / "dlrm" / "train.py").read_text()
 TIMEOUT = 180
 # A fault must not outlive this.
 FAULT_TIMEOUT = 60
@@ -53,6 +54,11 @@ def run_job(folder: Path, *words: object, **how: object) -> subprocess.Completed
         return subprocess.CompletedProcess(launcher.args, launcher.returncode, out, error)
 
 
+def output(folder: Path) -> str:
+    """What the ranks and the launcher have said last: shown where a test fails."""
+    return "".join(path.read_text()[-3000:] for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log"))
+
+
 def processes_in(folder: Path) -> list[psutil.Process]:
     """Everything that runs in a model's folder: launcher, msrun, scheduler and ranks."""
     found = []
@@ -79,13 +85,6 @@ def wait_until(ready: Callable[[], bool], launcher: subprocess.Popen) -> None:
         assert launcher.poll() is None, f"the job ended with {launcher.returncode}"
         assert time.monotonic() < end, f"not there after {TIMEOUT} s"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def rank_table_of(servers: list[str], devices: range) -> dict:

@@ -99,7 +99,7 @@ def cluster_of(settings: LaunchSettings) -> Cluster:
         nodes=nodes,
         node_rank=node_rank,
         master_addr=settings.master_addr or (table.servers[0] if table and nodes > 1 else "127.0.0.1"),
-        master_port=settings.master_port or (_SHARED_PORT if nodes > 1 else _free_port()),
+        master_port=settings.master_port or (_SHARED_PORT if nodes > 1 else free_port()),
         start_timeout=settings.start_timeout,
         rank_table=table,
     )
@@ -135,7 +135,8 @@ def _is_local(address: str) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]

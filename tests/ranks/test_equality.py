@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.distributed import free_port, processes_in
+from tests.distributed import processes_in
+from utils.cluster import free_port
 from utils.device import with_this_python
 
 WORKER = Path(__file__).with_name("worker.py")

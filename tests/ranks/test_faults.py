@@ -8,43 +8,33 @@ from pathlib import Path
 import pytest
 
 from tests.distributed import (
+    DLRM_DOOR,
     FAULT_TIMEOUT,
-    free_port,
     job,
     make_model_folder,
+    output,
     processes_in,
     rank_process,
     run_job,
     wait_until,
 )
+from utils.cluster import free_port
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 
-# DLRM's door; rank 1 gets further flags, which win over those that all ranks get.
-TRAIN = """
+# Before DLRM's door: rank 1 gets further flags, which win over those that all ranks get.
+FURTHER_FLAGS = """
 import os, sys
-from utils.hold_signals import hold_signals
-hold_signals()
-from dlrm.src import MODEL
-from utils.errors import run_door
-from utils.training.train import main
 
-if __name__ == "__main__":
-    if (os.environ["MS_ROLE"], os.environ["RANK_ID"]) == ("MS_WORKER", "1"):
-        sys.argv += {of_rank_1!r}
-    run_door(lambda: main(MODEL))
+if (os.environ["MS_ROLE"], os.environ["RANK_ID"]) == ("MS_WORKER", "1"):
+    sys.argv += {}
 """
 FLAGS = ("--config_path=quickstart.yaml", "--batch_size=32", "--save_checkpoint_steps=20", "--do_eval=False")
 
 
-def output(folder: Path) -> str:
-    """What the launcher has said, and the ranks before it: shown where a test fails."""
-    return "".join(path.read_text() for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log"))
-
-
 @pytest.mark.timeout(500)
 def test_a_killed_rank_ends_the_job_which_resumes(tmp_path: Path, tiny_data: Path) -> None:
-    folder = make_model_folder(tmp_path / "my model", TRAIN.format(of_rank_1=[]))
+    folder = make_model_folder(tmp_path / "my model", DLRM_DOOR)
     checkpoints = folder / "checkpoint"
     with job(folder, 3, tiny_data, *FLAGS, "--epochs=1000") as launcher:
         wait_until(lambda: (checkpoints / "dlrm.ckpt").exists(), launcher)
@@ -97,7 +87,7 @@ def data_of_rank_1(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) ->
 def test_a_rank_with_other_flags_ends_the_job(
     flag: str, first: str, reason: str, tmp_path: Path, tiny_data: Path, data_of_rank_1: Path
 ) -> None:
-    train = TRAIN.format(of_rank_1=[flag.format(data=data_of_rank_1)])
+    train = FURTHER_FLAGS.format([flag.format(data=data_of_rank_1)]) + DLRM_DOOR
     folder = make_model_folder(tmp_path / "my model", train)
     result = run_job(folder, 2, tiny_data, *FLAGS, "--epochs=1000")
     said = (folder / "ms_log/output.log").read_text()
@@ -111,7 +101,7 @@ def test_a_rank_with_other_flags_ends_the_job(
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_rank_ends_the_job_on_the_other_machine(killed: int, tmp_path: Path, tiny_data: Path) -> None:
-    folders = [make_model_folder(tmp_path / f"machine {number}", TRAIN.format(of_rank_1=[])) for number in range(2)]
+    folders = [make_model_folder(tmp_path / f"machine {number}", DLRM_DOOR) for number in range(2)]
     words = (2, tiny_data, *FLAGS, "--epochs=1000", f"--ckpt_path={tmp_path}/checkpoint", "--nodes=2")
     words = (*words, "--master_addr=127.0.0.1", f"--master_port={free_port()}")
     with job(folders[0], *words, "--node_rank=0") as first:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tests.distributed import job, make_model_folder, processes_in, run_job, wait_until
+from tests.distributed import job, make_model_folder, output, processes_in, run_job, wait_until
 from tests.helpers import LOSS_LINE, REPOSITORY
 
 GLOBAL_BATCH = 64
@@ -62,8 +62,3 @@ def losses(folder: Path) -> dict[tuple[int, int], float]:
             assert step not in found
             found[step] = float(match[4])
     return found
-
-
-def output(folder: Path) -> str:
-    """What the job has said: shown where a test fails."""
-    return "".join(path.read_text()[-3000:] for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log"))

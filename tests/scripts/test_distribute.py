@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.distributed import (
+    DLRM_DOOR,
     TIMEOUT,
-    free_port,
     job,
     make_model_folder,
     processes_in,
@@ -18,28 +18,22 @@ from tests.distributed import (
     wait_until,
 )
 from tests.helpers import LOSS_LINE, MODELS, REPOSITORY
+from utils.cluster import free_port
 from utils.data.manifest import DataManifest
 from utils.training.checkpoint_file import read_checkpoint_file
 
 SHELLS = ("bash", "sh")
 FLAGS = ("--config_path=quickstart.yaml", "--log_every=2", "--table_optimizer=adagrad", "--replicate_below=0")
-# DLRM's door; every process writes down what it was started with.
-TRAIN = """
+# Every process writes down what it was started with; then comes DLRM's door.
+TRAIN = f"""
 import json, os, sys
 from pathlib import Path
 
-from utils.hold_signals import hold_signals
-
-hold_signals()
-
-from dlrm.src import MODEL
-from utils.errors import run_door
-from utils.training.train import main
-
 if __name__ == "__main__":
-    call = {"environment": dict(os.environ), "command": sys.argv}
-    Path(f"{os.environ['MS_ROLE']}_{os.environ['RANK_ID']}.json").write_text(json.dumps(call))
-    run_door(lambda: main(MODEL))
+    call = {{"environment": dict(os.environ), "command": sys.argv}}
+    Path(os.environ["MS_ROLE"] + "_" + os.environ["RANK_ID"] + ".json").write_text(json.dumps(call))
+
+{DLRM_DOOR}
 """
 # No training: what each process does is given; `started` waits until msrun has started them all.
 NO_TRAINING = """

@@ -3,7 +3,7 @@
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.embedding.placement import NUMBER_BYTES, place
+from utils.embedding.placement import place, table_bytes
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
 from utils.model import Features, Model, door_settings
 from utils.training.build import check_build, chosen_optimizer
@@ -33,6 +33,6 @@ def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
     lines = []
     for rank in range(ranks):
         rows = [f"{table.name} {placement.rows(rank):,} rows x {table.width}" for table, placement, _ in placed]
-        held = sum(placement.rows(rank) * table.width * (1 + slots) for table, placement, slots in placed)
-        lines.append(f"{', '.join(rows)}: {held * NUMBER_BYTES:,} bytes with optimizer state")
+        held = sum(table_bytes(placement.rows(rank), (table.width,), slots) for table, placement, slots in placed)
+        lines.append(f"{', '.join(rows)}: {held:,} bytes with optimizer state")
     return lines
