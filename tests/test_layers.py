@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from utils.layers import MLP, DotInteraction
+from utils.interactions import DotInteraction
+from utils.layers import MLP
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
-from utils.layers import BatchNorm, Dropout, MatrixCross, MixCross, VectorCross, fm_second_order
+from utils.interactions import FMSecondOrder, MatrixCross, MixCross, VectorCross
+from utils.layers import BatchNorm, DenseVectors, Dropout, Linear
 
 ABSENT = 3
 """Rows at the end of a batch that only fill it up."""
@@ -135,11 +136,29 @@ def test_dropout_changes_nothing_in_evaluation_and_passes_no_gradient_where_it_d
     assert np.array_equal(ops.grad(Weighted(layer, ones))(Tensor(x), rows).asnumpy(), kept)
 
 
+def pairs_products(vectors: np.ndarray) -> np.ndarray:
+    """The sum of all pairs' dot products, row by row."""
+    return sum((vectors[:, i] * vectors[:, j]).sum(1) for i in range(vectors.shape[1]) for j in range(i))
+
+
 def test_fm_is_the_sum_of_all_pairs_dot_products() -> None:
-    vectors = normal(4, 6, 3)
-    exact = vectors.astype(np.float64)
-    expected = sum((exact[:, i] * exact[:, j]).sum(1) for i in range(6) for j in range(i))
-    np.testing.assert_allclose(fm_second_order(Tensor(vectors)).asnumpy()[:, 0], expected, rtol=1e-4, atol=1e-5)
+    vectors, layer = normal(4, 6, 3), FMSecondOrder(6, 3)
+    expected = pairs_products(vectors.astype(np.float64))
+    np.testing.assert_allclose(layer(Tensor(vectors)).asnumpy()[:, 0], expected, rtol=1e-4, atol=1e-5)
+    factors = normal(4, 1, seed=1)
+    found = ops.grad(Weighted(layer, factors))(Tensor(vectors)).asnumpy()
+    check_gradient(found, lambda vectors: float((pairs_products(vectors) * factors[:, 0]).sum()), vectors)
+
+
+def test_the_gradients_of_weights_that_are_summed_over_rows_equal_numpys() -> None:
+    x, factors = normal(7, 3), normal(7, 5, seed=1)
+    layer = Linear(3, 5)
+    weight, bias = ops.grad(Weighted(layer, factors), None, layer.trainable_params())(Tensor(x))
+    np.testing.assert_allclose(weight.asnumpy(), x.T @ factors, rtol=1e-5)
+    np.testing.assert_allclose(bias.asnumpy(), factors.sum(0), rtol=1e-5)
+    layer, factors = DenseVectors(3, 4), normal(7, 3, 4, seed=1)
+    (vectors,) = ops.grad(Weighted(layer, factors), None, layer.trainable_params())(Tensor(x))
+    np.testing.assert_allclose(vectors.asnumpy(), (x[:, :, None] * factors).sum(0, keepdims=True), rtol=1e-5)
 
 
 def vector_cross(x0: np.ndarray, weights: list[np.ndarray], layers: int) -> np.ndarray:

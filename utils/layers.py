@@ -27,27 +27,39 @@ class SumOverRanks(nn.Cell):
         return x if self.all_reduce is None else self.all_reduce(x)
 
 
-class Affine(nn.Cell):
-    """x (B, inputs) W (inputs, outputs) + b (outputs,) -> (B, outputs).
+class AddBias(nn.Cell):
+    """x (B, units) + b (units,) -> (B, units).
 
     Written with its own gradient: summed as a product with ones, b's takes a tenth of the time of BiasAddGrad on CPU.
     """
 
     def __init__(self) -> None:
         super().__init__(auto_prefix=False)
+        self.add = ops.BiasAdd()
         self.product = ops.MatMul()
-        self.product_with_transposed = ops.MatMul(transpose_b=True)
-        self.transposed_product = ops.MatMul(transpose_a=True)
-        self.add_bias = ops.BiasAdd()
 
-    def construct(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        return self.add_bias(self.product(x, weight), bias)
+    def construct(self, x: Tensor, bias: Tensor) -> Tensor:
+        return self.add(x, bias)
 
-    def bprop(self, x: Tensor, weight: Tensor, bias: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, ...]:
-        d_x = self.product_with_transposed(d_out, weight)
-        d_weight = self.transposed_product(x, d_out)
-        d_bias = self.product(ops.ones((1, d_out.shape[0]), d_out.dtype), d_out).reshape(-1)
-        return d_x, d_weight, d_bias
+    def bprop(self, x: Tensor, bias: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, Tensor]:
+        ones = ops.ones((1, d_out.shape[0]), d_out.dtype)
+        return d_out, self.product(ones, d_out).reshape(-1)
+
+
+class SumFields(nn.Cell):
+    """The sum of all fields' vectors: (B, fields, width) -> (B, width).
+
+    As a product with unit matrices one above the other: ReduceSum over an axis in the middle is slow on CPU.
+    """
+
+    def __init__(self, fields: int, width: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.flat = fields * width
+        self.units = Tensor(np.tile(np.eye(width, dtype=np.float32), (fields, 1)))
+        self.product = ops.MatMul()
+
+    def construct(self, vectors: Tensor) -> Tensor:
+        return self.product(vectors.reshape(-1, self.flat), self.units)
 
 
 class Linear(nn.Cell):
@@ -58,13 +70,12 @@ class Linear(nn.Cell):
         self.weight = Parameter(initializer(weight_init or "xavier_normal", (inputs, outputs), ms.float32))
         self.bias = Parameter(initializer("zeros", (outputs,), ms.float32)) if bias else None
         self.multiply = ops.MatMul()
-        self.affine = Affine()
+        self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.bias is None:
-            return self.multiply(x, self.weight)
-        # Cast here and not by Affine's own to_float, which would leave its gradients in float16.
-        return self.affine(x, self.weight.astype(x.dtype), self.bias.astype(x.dtype))
+        # Cast here and not by the cells' own to_float, which would leave their gradients in float16.
+        product = self.multiply(x, self.weight.astype(x.dtype))
+        return product if self.bias is None else self.add_bias(product, self.bias.astype(x.dtype))
 
 
 class MLP(nn.Cell):
@@ -186,8 +197,30 @@ class DenseVectors(nn.Cell):
         self.columns = columns
         self.weight = Parameter(initializer(Normal(0.01), (1, columns, width), ms.float32))
 
+        self.scale = _ScaleVectors(columns, width)
+
     def construct(self, dense: Tensor) -> Tensor:
-        return dense.reshape(-1, self.columns, 1) * self.weight
+        return self.scale(dense, self.weight)
+
+
+class _ScaleVectors(nn.Cell):
+    """dense (B, d), vectors (1, d, width) -> (B, d, width), each vector times its value; dense values get no gradient.
+
+    Written with its own gradient: the vectors' is summed as a product with ones, as AddBias's.
+    """
+
+    def __init__(self, columns: int, width: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.columns, self.width = columns, width
+        self.product = ops.MatMul()
+
+    def construct(self, dense: Tensor, vectors: Tensor) -> Tensor:
+        return dense.reshape(-1, self.columns, 1) * vectors
+
+    def bprop(self, dense: Tensor, vectors: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, Tensor]:
+        scaled = (dense.reshape(-1, self.columns, 1) * d_out).reshape(-1, self.columns * self.width)
+        summed = self.product(ops.ones((1, dense.shape[0]), dense.dtype), scaled)
+        return ops.zeros_like(dense), summed.reshape(1, self.columns, self.width)
 
 
 class FlatInputs(nn.Cell):
@@ -208,122 +241,3 @@ class FlatInputs(nn.Cell):
         if self.vectors is not None:
             dense = self.vectors(dense).reshape(-1, self.dense_width)
         return self.concat((flat, dense))
-
-
-class DotInteraction(nn.Cell):
-    """Dot products of all pairs of vectors: z (B, n, D) -> (B, n (n - 1) / 2).
-
-    Source: Naumov et al. 2019, arXiv 1906.00091, section 2.1.3. The pairs are those below the diagonal of z zT, row
-    by row. Back-propagation is one product: with S the symmetric matrix of the pairs' gradients, d_z = S z.
-    """
-
-    def __init__(self, vectors: int) -> None:
-        super().__init__()
-        i, j = np.tril_indices(vectors, -1)
-        pair_of_cell = np.full((vectors, vectors), len(i), np.int32)
-        pair_of_cell[i, j] = pair_of_cell[j, i] = np.arange(len(i))
-        self.vectors = vectors
-        self.cell_of_pair = Tensor((i * vectors + j).astype(np.int32))
-        self.pair_of_cell = Tensor(pair_of_cell.reshape(-1))
-        self.outer = ops.BatchMatMul(transpose_b=True)
-        self.multiply = ops.BatchMatMul()
-        self.concat = ops.Concat(axis=1)
-
-    def construct(self, z: Tensor) -> Tensor:
-        products = self.outer(z, z)
-        return ops.gather(products.reshape(-1, self.vectors * self.vectors), self.cell_of_pair, 1)
-
-    def bprop(self, z: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor]:
-        # The diagonal is no pair: its cells read the column of zeros appended here.
-        padded = self.concat((d_out, ops.zeros((z.shape[0], 1), d_out.dtype)))
-        symmetric = ops.gather(padded, self.pair_of_cell, 1).reshape(-1, self.vectors, self.vectors)
-        return (self.multiply(symmetric, z),)
-
-
-def fm_second_order(vectors: Tensor) -> Tensor:
-    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
-
-    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares.
-    """
-    total = vectors.sum(1)
-    return 0.5 * (total * total - (vectors * vectors).sum(1)).sum(1, keepdims=True)
-
-
-class VectorCross(nn.Cell):
-    """Cross layers x' = x0 (x w) + b + x, one w and b a layer: Wang et al. 2017, arXiv 1708.05123, equation 3."""
-
-    def __init__(self, width: int, layers: int) -> None:
-        super().__init__()
-        self.products = nn.CellList([Linear(width, 1, bias=False) for _ in range(layers)])
-        self.biases = ms.ParameterTuple(
-            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
-        )
-        self.count = layers
-
-    def construct(self, x0: Tensor) -> Tensor:
-        x = x0
-        for i in range(self.count):
-            x = x0 * self.products[i](x) + self.biases[i] + x
-        return x
-
-
-class MatrixCross(nn.Cell):
-    """Cross layers x' = x0 * (W x + b) + x: Wang et al. 2021 (DCN-V2), arXiv 2008.13535, equation 1."""
-
-    def __init__(self, width: int, layers: int) -> None:
-        super().__init__()
-        self.products = nn.CellList([Linear(width, width) for _ in range(layers)])
-
-    def construct(self, x0: Tensor) -> Tensor:
-        x = x0
-        for product in self.products:
-            x = x0 * product(x) + x
-        return x
-
-
-class MixCross(nn.Cell):
-    """Cross layers of low-rank experts with gates: Wang et al. 2021 (DCN-V2), arXiv 2008.13535, equations 4 and 5.
-
-    x' = sum_e G_e(x) * (x0 * (U_e tanh(C_e tanh(V_e x)) + b)) + x, with the gates G a softmax of linear functions.
-    """
-
-    def __init__(self, width: int, layers: int, rank: int, experts: int) -> None:
-        super().__init__()
-        self.down = nn.CellList([Linear(width, experts * rank, bias=False) for _ in range(layers)])
-        self.across = ms.ParameterTuple(
-            [
-                Parameter(initializer("xavier_normal", (experts, rank, rank), ms.float32), name=f"cross_across_{i}")
-                for i in range(layers)
-            ]
-        )
-        self.up = ms.ParameterTuple(
-            [
-                Parameter(initializer("xavier_normal", (experts, rank, width), ms.float32), name=f"cross_up_{i}")
-                for i in range(layers)
-            ]
-        )
-        self.biases = ms.ParameterTuple(
-            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
-        )
-        self.gates = nn.CellList([Linear(width, experts, bias=False) for _ in range(layers)])
-        self.experts, self.rank, self.count = experts, rank, layers
-        self.multiply = ops.BatchMatMul()
-        self.softmax = ops.Softmax(axis=1)
-        self.tanh = ops.Tanh()
-
-    def construct(self, x0: Tensor) -> Tensor:
-        x = x0
-        for i in range(self.count):
-            low = self.tanh(self.down[i](x)).reshape(-1, self.experts, self.rank).transpose(1, 0, 2)
-            low = self.tanh(self.multiply(low, self.across[i]))
-            each = (self.multiply(low, self.up[i]) + self.biases[i]) * x0
-            gates = self.softmax(self.gates[i](x)).transpose(1, 0).reshape(self.experts, -1, 1)
-            x = (each * gates).sum(0) + x
-        return x
-
-
-def cross_layers(kind: str, width: int, layers: int, rank: int, experts: int) -> nn.Cell:
-    """The cross network of a `kind`: vector, matrix or mix; `rank` and `experts` are mix's."""
-    if kind == "mix":
-        return MixCross(width, layers, rank, experts)
-    return {"vector": VectorCross, "matrix": MatrixCross}[kind](width, layers)

@@ -6,7 +6,8 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import setting
 from utils.errors import InputError
-from utils.layers import MLP, FlatInputs, Linear, Rows, cross_layers
+from utils.interactions import cross_layers
+from utils.layers import MLP, FlatInputs, Linear, Rows
 from utils.model import Features
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn, ops
 
 from utils.config import setting
-from utils.layers import MLP, DenseVectors, Linear, Rows, fm_second_order
+from utils.interactions import FMSecondOrder
+from utils.layers import MLP, DenseVectors, Linear, Rows, SumFields
 from utils.model import Features
 
 
@@ -30,18 +31,21 @@ class DeepFM(nn.Cell):
     def __init__(self, settings: DeepFMSettings, features: Features) -> None:
         super().__init__()
         self.has_dense = features.dense > 0
-        self.inputs = (features.fields + features.dense) * settings.embedding_dim
+        vectors = features.fields + features.dense
+        self.inputs = vectors * settings.embedding_dim
         if self.has_dense:
             self.dense_vectors = DenseVectors(features.dense, settings.embedding_dim)
             self.dense_first_order = Linear(features.dense, 1, bias=False)
         sizes = (self.inputs, *settings.mlp, 1)
         self.mlp = MLP(sizes, batch_norm=settings.batch_norm, dropout=settings.dropout)
+        self.sum_first_order = SumFields(features.fields, 1)
+        self.second_order = FMSecondOrder(vectors, settings.embedding_dim)
         self.concat = ops.Concat(axis=1)
 
     def construct(self, embeddings: tuple[Tensor, Tensor], dense: Tensor, rows: Rows) -> Tensor:
-        vectors, first_order = embeddings[0], embeddings[1].sum(1)
+        vectors, first_order = embeddings[0], self.sum_first_order(embeddings[1])
         if self.has_dense:
             vectors = self.concat((vectors, self.dense_vectors(dense)))
             first_order = first_order + self.dense_first_order(dense)
         deep = self.mlp(vectors.reshape(-1, self.inputs), rows)
-        return first_order + fm_second_order(vectors) + deep
+        return first_order + self.second_order(vectors) + deep

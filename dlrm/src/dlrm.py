@@ -6,7 +6,8 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import setting
 from utils.errors import InputError
-from utils.layers import MLP, DotInteraction, Rows
+from utils.interactions import DotInteraction
+from utils.layers import MLP, Rows
 from utils.model import Features
 
 

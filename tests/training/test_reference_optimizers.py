@@ -71,7 +71,7 @@ def test_sparse_ftrl_equals_numpy_with_repeated_ids(on_host: bool) -> None:
 def test_dense_ftrl_equals_numpy_and_its_l1_gives_zeros() -> None:
     weight = Parameter(Tensor(normal(ROWS, WIDTH) * 0.1), name="w")
     reference = ReferenceFTRL(weight.asnumpy(), FTRL_SETTINGS)
-    optimizer = dense_optimizer("ftrl", (weight,), FTRL_SETTINGS)
+    optimizer = dense_optimizer("ftrl", (weight,), FTRL_SETTINGS, "CPU")
     for step in range(1, 7):
         gradient = normal(ROWS, WIDTH, seed=step) * np.linspace(0, 1, WIDTH, dtype=np.float32) ** 2
         optimizer((Tensor(gradient),), hyper_at(FTRL_SETTINGS, step, 1.0))

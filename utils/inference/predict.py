@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from mindspore import Tensor, nn
 
+from utils.compiled import CompiledCell
 from utils.errors import InputError
 from utils.threads import OnOwnCores
 
@@ -34,7 +35,7 @@ def predictor_of_file(path: Path) -> Predict:
 
 def predictor_of_scorer(scorer: Callable) -> Predict:
     """The evaluation graph of a checkpoint, or a loaded MINDIR."""
-    run = OnOwnCores(scorer)
+    run = OnOwnCores(CompiledCell(scorer))
 
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
         return run(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]

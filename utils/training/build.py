@@ -65,7 +65,7 @@ class Training:
         )
         if settings.amp_level != "O0":
             self.network.to_float(ms.float16)
-        optimizers = _dense_optimizers(self.network, own, settings)
+        optimizers = _dense_optimizers(self.network, own, settings, target)
         self.step = TrainStep(
             self.network,
             self.tables,
@@ -148,12 +148,14 @@ def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> 
         parameter.set_data(Tensor.from_numpy(array))
 
 
-def _dense_optimizers(network: nn.Cell, own: dict[str, str], settings: TrainSettings) -> tuple[nn.Cell, ...]:
+def _dense_optimizers(
+    network: nn.Cell, own: dict[str, str], settings: TrainSettings, target: str
+) -> tuple[nn.Cell, ...]:
     """One optimizer for each kind that the network's weights have."""
     weights: dict[str, list[Parameter]] = {}
     for weight in network.trainable_params():
         weights.setdefault(chosen_optimizer(own, weight.name, settings.dense_optimizer), []).append(weight)
-    return tuple(dense_optimizer(name, tuple(group), settings) for name, group in weights.items())
+    return tuple(dense_optimizer(name, tuple(group), settings, target) for name, group in weights.items())
 
 
 def chosen_optimizer(own: dict[str, str], name: str, default: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor
 
+from utils.compiled import CompiledCell
 from utils.config import DeviceSettings, EvalSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
@@ -57,7 +58,7 @@ def evaluate(
     scorer: ScoreStep, folder: Path, data: DataManifest, split: str, batch_size: int, workers: int
 ) -> dict[str, float]:
     """AUC, logloss and accuracy over every row of a split; the same figures on every rank."""
-    metrics, run = BinaryMetrics(), OnOwnCores(scorer)
+    metrics, run = BinaryMetrics(), OnOwnCores(CompiledCell(scorer))
     part = Part(batch_size, *this_rank())
     for batch in prefetched(read_batches(folder, data, split, part, workers=workers)):
         scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]

@@ -6,6 +6,7 @@ The look-up stands outside differentiation, so a step costs the same for a thous
 import mindspore as ms
 from mindspore import ParameterTuple, Tensor, nn, ops
 
+from utils.compiled import CompiledCell
 from utils.embedding.tables import EmbeddingTables
 from utils.layers import SumOverRanks
 from utils.threads import OnOwnCores
@@ -36,7 +37,7 @@ class TrainStep:
         on_host = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
         self.host_optimizers = [one.optimizer for one, here in zip(tables, on_host, strict=True) if here]
         self.graph = StepGraph(network, tables, optimizers, on_host, loss_scale, clip_norm)
-        self._run_graph = OnOwnCores(self.graph)
+        self._run_graph = OnOwnCores(CompiledCell(self.graph))
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The inputs are those of StepGraph.construct."""

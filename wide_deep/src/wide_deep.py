@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn
 
 from utils.config import setting
-from utils.layers import MLP, FlatInputs, Linear, Rows
+from utils.layers import MLP, FlatInputs, Linear, Rows, SumFields
 from utils.model import Features
 
 
@@ -36,12 +36,13 @@ class WideDeep(nn.Cell):
         )
         sizes = (self.inputs.width, *settings.mlp, 1)
         self.deep = MLP(sizes, batch_norm=settings.batch_norm, dropout=settings.dropout)
+        self.sum_wide = SumFields(features.fields, 1)
         self.has_dense = features.dense > 0
         if self.has_dense:
             self.wide_dense = Linear(features.dense, 1, bias=False, weight_init="zeros")
 
     def construct(self, embeddings: tuple[Tensor, Tensor], dense: Tensor, rows: Rows) -> Tensor:
-        wide = embeddings[1].sum(1)
+        wide = self.sum_wide(embeddings[1])
         if self.has_dense:
             wide = wide + self.wide_dense(dense)
         return wide + self.deep(self.inputs(embeddings[0], dense), rows)

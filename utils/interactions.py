@@ -1,0 +1,146 @@
+"""How vectors of features meet: pairs' dot products, factorization machines and cross layers."""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import initializer
+
+from utils.layers import AddBias, Linear, SumFields
+
+
+class DotInteraction(nn.Cell):
+    """Dot products of all pairs of vectors: z (B, n, D) -> (B, n (n - 1) / 2).
+
+    Source: Naumov et al. 2019, arXiv 1906.00091, section 2.1.3. The pairs are those below the diagonal of z zT, row
+    by row. Back-propagation is one product: with S the symmetric matrix of the pairs' gradients, d_z = S z.
+    """
+
+    def __init__(self, vectors: int) -> None:
+        super().__init__()
+        i, j = np.tril_indices(vectors, -1)
+        pair_of_cell = np.full((vectors, vectors), len(i), np.int32)
+        pair_of_cell[i, j] = pair_of_cell[j, i] = np.arange(len(i))
+        self.vectors = vectors
+        self.cell_of_pair = Tensor((i * vectors + j).astype(np.int32))
+        self.pair_of_cell = Tensor(pair_of_cell.reshape(-1))
+        self.outer = ops.BatchMatMul(transpose_b=True)
+        self.multiply = ops.BatchMatMul()
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, z: Tensor) -> Tensor:
+        products = self.outer(z, z)
+        return ops.gather(products.reshape(-1, self.vectors * self.vectors), self.cell_of_pair, 1)
+
+    def bprop(self, z: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor]:
+        # The diagonal is no pair: its cells read the column of zeros appended here.
+        padded = self.concat((d_out, ops.zeros((z.shape[0], 1), d_out.dtype)))
+        symmetric = ops.gather(padded, self.pair_of_cell, 1).reshape(-1, self.vectors, self.vectors)
+        return (self.multiply(symmetric, z),)
+
+
+class FMSecondOrder(nn.Cell):
+    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
+
+    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares. A vector's
+    gradient, written here, is d_out times the sum of the others.
+    """
+
+    def __init__(self, vectors: int, width: int) -> None:
+        super().__init__()
+        self.flat = vectors * width
+        self.sum_vectors = SumFields(vectors, width)
+
+    def construct(self, vectors: Tensor) -> Tensor:
+        total = self.sum_vectors(vectors)
+        squares = (vectors * vectors).reshape(-1, self.flat)
+        return 0.5 * ((total * total).sum(1, keepdims=True) - squares.sum(1, keepdims=True))
+
+    def bprop(self, vectors: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor]:
+        others = self.sum_vectors(vectors).expand_dims(1) - vectors
+        return (others * d_out.expand_dims(2),)
+
+
+class VectorCross(nn.Cell):
+    """Cross layers x' = x0 (x w) + b + x, one w and b a layer: Wang et al. 2017, arXiv 1708.05123, equation 3.
+
+    Every x is a x0 + c, with a number a for each row of the batch and one vector c, the sum of the biases so far. So a
+    layer only works out the next a, and x itself is needed once, at the end.
+    """
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.products = nn.CellList([Linear(width, 1, bias=False) for _ in range(layers)])
+        self.biases = ms.ParameterTuple(
+            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
+        )
+        self.add_bias = AddBias()
+
+    def construct(self, x0: Tensor) -> Tensor:
+        scale = 1.0 + self.products[0](x0)
+        shift = self.biases[0]
+        for product, bias in zip(self.products[1:], self.biases[1:]):  # noqa: B905 (graph mode has no strict zip)
+            scale = scale + scale * product(x0) + product(shift.expand_dims(0))
+            shift = shift + bias
+        return self.add_bias(scale * x0, shift)
+
+
+class MatrixCross(nn.Cell):
+    """Cross layers x' = x0 * (W x + b) + x: Wang et al. 2021 (DCN-V2), arXiv 2008.13535, equation 1."""
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.products = nn.CellList([Linear(width, width) for _ in range(layers)])
+
+    def construct(self, x0: Tensor) -> Tensor:
+        x = x0
+        for product in self.products:
+            x = x0 * product(x) + x
+        return x
+
+
+class MixCross(nn.Cell):
+    """Cross layers of low-rank experts with gates: Wang et al. 2021 (DCN-V2), arXiv 2008.13535, equations 4 and 5.
+
+    x' = sum_e G_e(x) * (x0 * (U_e tanh(C_e tanh(V_e x)) + b)) + x, with the gates G a softmax of linear functions.
+    """
+
+    def __init__(self, width: int, layers: int, rank: int, experts: int) -> None:
+        super().__init__()
+        self.down = nn.CellList([Linear(width, experts * rank, bias=False) for _ in range(layers)])
+        self.across = ms.ParameterTuple(
+            [
+                Parameter(initializer("xavier_normal", (experts, rank, rank), ms.float32), name=f"cross_across_{i}")
+                for i in range(layers)
+            ]
+        )
+        self.up = ms.ParameterTuple(
+            [
+                Parameter(initializer("xavier_normal", (experts, rank, width), ms.float32), name=f"cross_up_{i}")
+                for i in range(layers)
+            ]
+        )
+        self.biases = ms.ParameterTuple(
+            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
+        )
+        self.gates = nn.CellList([Linear(width, experts, bias=False) for _ in range(layers)])
+        self.experts, self.rank, self.count = experts, rank, layers
+        self.multiply = ops.BatchMatMul()
+        self.softmax = ops.Softmax(axis=1)
+        self.tanh = ops.Tanh()
+
+    def construct(self, x0: Tensor) -> Tensor:
+        x = x0
+        for i in range(self.count):
+            low = self.tanh(self.down[i](x)).reshape(-1, self.experts, self.rank).transpose(1, 0, 2)
+            low = self.tanh(self.multiply(low, self.across[i]))
+            each = (self.multiply(low, self.up[i]) + self.biases[i]) * x0
+            gates = self.softmax(self.gates[i](x)).transpose(1, 0).reshape(self.experts, -1, 1)
+            x = (each * gates).sum(0) + x
+        return x
+
+
+def cross_layers(kind: str, width: int, layers: int, rank: int, experts: int) -> nn.Cell:
+    """The cross network of a `kind`: vector, matrix or mix; `rank` and `experts` are mix's."""
+    if kind == "mix":
+        return MixCross(width, layers, rank, experts)
+    return {"vector": VectorCross, "matrix": MatrixCross}[kind](width, layers)
