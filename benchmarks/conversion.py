@@ -1,10 +1,9 @@
 """Conversion: Criteo text to MindRecord, threshold 10, vocabulary included, beside polars and DuckDB to arrays.
 
-Every turn is a whole process on every side, from its start to its end. Also how conversion and the generator of raw
-rows grow with the number of rows.
+Beside the peers, processes that stay alive take turns, so nobody's start-up counts. How conversion, its memory and the
+generator of raw rows grow with the number of rows is measured of whole processes.
 """
 
-import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,7 +14,8 @@ from benchmarks.figures import Figure
 from benchmarks.peers import peers_python
 from benchmarks.prepared import door
 from benchmarks.settings import BenchmarkSettings
-from benchmarks.turns import Finished, in_turn, run_process
+from benchmarks.training import rates
+from benchmarks.turns import Contender, Finished, run_process, started, take_turns
 
 _THRESHOLD = 10
 _PEERS = ("polars", "duckdb")
@@ -24,41 +24,48 @@ _MEMORY_ROWS, _MEMORY_BAR = 5_000_000, "≤ 1,500"
 
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
     """The first number of rows beside the peers, all numbers alone."""
-    rates = []
+    alone = []
     for number, rows in enumerate(settings.text_rows):
         raw = work / f"to_convert_{rows}.txt"
         written = [_generate(raw, rows, settings) for _ in range(1 if number else settings.rounds)]
-        yield Figure("conversion", f"generator, {rows:,} rows", "rows/s", _rates(rows, written), bar="≥ 300,000")
+        speeds = tuple(rows / done.seconds for done in written)
+        yield Figure("conversion", f"generator, {rows:,} rows, whole process", "rows/s", speeds, bar="≥ 300,000")
         if number == 0:
             yield from _beside_peers(settings, raw, rows)
-        alone = _convert(raw, settings)
-        rates.append(rows / alone.seconds)
-        yield Figure("conversion", f"{rows:,} rows, whole process", "rows/s", (rates[-1],))
+        done = _convert(raw, settings)
+        alone.append(rows / done.seconds)
+        yield Figure("conversion", f"{rows:,} rows, whole process", "rows/s", (alone[-1],))
         bar = _MEMORY_BAR if rows <= _MEMORY_ROWS else ""
-        yield Figure("conversion", f"{rows:,} rows, peak memory", "MB", (alone.peak_bytes / 1e6,), bar=bar)
+        yield Figure("conversion", f"{rows:,} rows, peak memory", "MB", (done.peak_bytes / 1e6,), bar=bar)
         raw.unlink()
     what = f"rows/s at {settings.text_rows[-1]:,} rows, of those at {settings.text_rows[0]:,}"
-    yield Figure("conversion", what, "times", (rates[-1] / rates[0],))
+    yield Figure("conversion", what, "times", (alone[-1] / alone[0],))
 
 
 def _beside_peers(settings: BenchmarkSettings, raw: Path, rows: int) -> Iterator[Figure]:
-    sides = [None, *_PEERS]
-    finished: list[list[Finished]] = [[] for _ in sides]
-    _convert(raw, settings)  # the first run compiles, and leaves the file in memory for all
-    for number in range(settings.rounds):
-        for i in in_turn(len(sides), number):
-            finished[i].append(_convert(raw, settings) if sides[i] is None else _run_peer(sides[i], raw, settings))
-    tables = {json.loads(done.output)["table_rows"] for peer in finished[1:] for done in peer}
-    if tables != {_table_rows(_output(raw))}:
-        raise RuntimeError(f"unlike work: {_table_rows(_output(raw))} table rows here, {tables} in {_PEERS}")
-    ours = _rates(rows, finished[0])
-    best = min(finished[1:], key=lambda runs: median(done.seconds for done in runs))
-    for peer, runs in zip(_PEERS, finished[1:], strict=True):
-        bar = "≥ 0.6" if runs is best else ""
-        yield Figure("conversion", f"{rows:,} rows, whole process", "rows/s", ours, peer, _rates(rows, runs), bar=bar)
-        peaks = (tuple(done.peak_bytes / 1e6 for done in side) for side in (finished[0], runs))
-        what = f"{rows:,} rows, peak memory"
-        yield Figure("conversion", what, "MB", next(peaks), peer, next(peaks), less_is_better=True)
+    here = Contender("benchmarks.engine_conversion", Path(sys.executable), {})
+    peers = [Contender("benchmarks.peer_frames", peers_python(settings), {"library": name}) for name in _PEERS]
+    command = {"path": str(raw), "threshold": _THRESHOLD}
+    with started((here, *peers), settings.timeout) as workers:
+        ours, *theirs = take_turns(workers, [command] * (1 + settings.rounds))  # the first turn warms up
+    for name, replies in zip(_PEERS, theirs, strict=True):
+        check_like_work(ours, replies, name)
+    best = max(theirs, key=lambda replies: median(rates(replies[1:])))
+    for name, replies in zip(_PEERS, theirs, strict=True):
+        bar = "≥ 0.6" if replies is best else ""
+        speeds = rates(ours[1:]), name, rates(replies[1:])
+        yield Figure("conversion", f"{rows:,} rows", "rows/s", *speeds, bar=bar)
+        peaks = ((side[-1]["peak_bytes"] / 1e6,) for side in (ours, replies))
+        what = f"{rows:,} rows, peak memory of turns"
+        yield Figure("conversion", what, "MB", next(peaks), name, next(peaks), less_is_better=True)
+
+
+def check_like_work(ours: list[dict], peers: list[dict], name: str) -> None:
+    """RuntimeError where a turn's rows, or the tokens that were kept, differ: no such figure counts."""
+    for our, peer in zip(ours, peers, strict=True):
+        work = [(reply["samples"], reply["table_rows"]) for reply in (our, peer)]
+        if work[0] != work[1]:
+            raise RuntimeError(f"unlike work: rows and table rows are {work[0]} here, {work[1]} with {name}")
 
 
 def _generate(raw: Path, rows: int, settings: BenchmarkSettings) -> Finished:
@@ -68,24 +75,7 @@ def _generate(raw: Path, rows: int, settings: BenchmarkSettings) -> Finished:
 
 def _convert(raw: Path, settings: BenchmarkSettings) -> Finished:
     """preprocess_data.py into a folder beside the file, all rows for training."""
-    shutil.rmtree(_output(raw), ignore_errors=True)
-    flags = f"--data_path={raw}", f"--output_path={_output(raw)}", f"--threshold={_THRESHOLD}", "--split=none"
+    output = raw.with_suffix("")
+    shutil.rmtree(output, ignore_errors=True)
+    flags = f"--data_path={raw}", f"--output_path={output}", f"--threshold={_THRESHOLD}", "--split=none"
     return run_process(door("src/preprocess_data", *flags), settings.timeout)
-
-
-def _run_peer(name: str, raw: Path, settings: BenchmarkSettings) -> Finished:
-    words = [peers_python(settings), "-m", "benchmarks.peer_frames", name, raw, _THRESHOLD]
-    return run_process(words, settings.timeout)
-
-
-def _output(raw: Path) -> Path:
-    return raw.with_suffix("")
-
-
-def _table_rows(folder: Path) -> int:
-    manifest = json.loads((folder / "manifest.json").read_text())
-    return sum(field["table_size"] for field in manifest["fields"])
-
-
-def _rates(rows: int, finished: list[Finished]) -> tuple[float, ...]:
-    return tuple(rows / done.seconds for done in finished)

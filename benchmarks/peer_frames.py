@@ -1,20 +1,32 @@
-"""Peer of the conversion: Criteo text to arrays with a vocabulary, by polars or by DuckDB.
+"""Contender: Criteo text to arrays with a vocabulary, by polars or by DuckDB.
 
-    python -m benchmarks.peer_frames polars|duckdb FILE THRESHOLD
-
-The work of preprocess_data.py up to MindRecord: tokens seen at least THRESHOLD times get an id in their order, all
-others 0; dense values are log(1 + max(x, 0)) with 0 where one is missing. Prints the rows, and the rows of all tables.
+The work of preprocess_data.py up to MindRecord: tokens seen at least `threshold` times get an id in their order, all
+others 0; dense values are log(1 + max(x, 0)) with 0 where one is missing.
 """
 
-import json
-import sys
+import time
+from typing import Any
 
 import numpy as np
 
 from benchmarks.batches import CRITEO_TABLE_SIZES, DENSE
+from benchmarks.worker import Turn, peak_bytes
 
 DENSE_COLUMNS = [f"I{i + 1}" for i in range(DENSE)]
 FIELDS = [f"C{i + 1}" for i in range(len(CRITEO_TABLE_SIZES))]
+
+
+def prepare(options: dict[str, Any]) -> Turn:
+    """options: library, polars or duckdb. A turn: path and threshold."""
+    convert = {"polars": with_polars, "duckdb": with_duckdb}[options["library"]]
+
+    def turn(command: dict[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
+        rows, table_rows = convert(command["path"], command["threshold"])
+        seconds = time.perf_counter() - started
+        return {"samples": rows, "seconds": seconds, "table_rows": table_rows, "peak_bytes": peak_bytes()}
+
+    return turn
 
 
 def with_polars(path: str, threshold: int) -> tuple[int, int]:
@@ -67,8 +79,3 @@ def _checked(label: np.ndarray, dense: np.ndarray, ids: np.ndarray) -> int:
     assert ids.shape == (len(label), len(FIELDS))
     assert (dense.dtype, ids.dtype) == (np.float32, np.int32)
     return len(label)
-
-
-if __name__ == "__main__":
-    rows, table_rows = {"polars": with_polars, "duckdb": with_duckdb}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
-    print(json.dumps({"rows": rows, "table_rows": table_rows}))

@@ -3,19 +3,19 @@
 Skipped where the peers' environment, which benchmarks/run.py makes, is not there.
 """
 
-import json
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from benchmarks import conversion
 from benchmarks.batches import table_sizes
 from benchmarks.networks import MODELS
-from benchmarks.prepared import converted, raw_rows
+from benchmarks.prepared import raw_rows
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.training import FRESH_TOLERANCE, check_like_work
-from benchmarks.turns import REPOSITORY, Contender, run_process, started, take_turns
+from benchmarks.turns import REPOSITORY, Contender, started, take_turns
 
 TIMEOUT = 240
 slow = pytest.mark.slow
@@ -61,10 +61,18 @@ def test_unlike_losses_are_refused() -> None:
 
 @slow
 def test_conversion_and_its_peers_keep_the_same_tokens(peers: Path, tmp_path: Path) -> None:
-    raw = raw_rows(tmp_path, 20_000, TIMEOUT)
-    data = converted(raw, tmp_path / "data", TIMEOUT, "--threshold=10", "--split=none")
-    fields = json.loads((data / "manifest.json").read_text())["fields"]
-    expected = {"rows": 20_000, "table_rows": sum(field["table_size"] for field in fields)}
-    for peer in ("polars", "duckdb"):
-        done = run_process([peers, "-m", "benchmarks.peer_frames", peer, raw, 10], TIMEOUT)
-        assert json.loads(done.output) == expected
+    command = {"path": str(raw_rows(tmp_path, 20_000, TIMEOUT)), "threshold": 10}
+    frames = [Contender("benchmarks.peer_frames", peers, {"library": name}) for name in ("polars", "duckdb")]
+    here = Contender("benchmarks.engine_conversion", Path(sys.executable), {})
+    with started((here, *frames), TIMEOUT) as workers:
+        ours, *theirs = take_turns(workers, [command, command])
+    assert {reply["samples"] for reply in ours} == {20_000}
+    for replies in theirs:
+        conversion.check_like_work(ours, replies, "a peer")
+
+
+def test_another_number_of_tokens_is_refused() -> None:
+    reply = {"samples": 5, "table_rows": 30}
+    conversion.check_like_work([reply], [reply], "polars")
+    with pytest.raises(RuntimeError, match="unlike work: .* with polars"):
+        conversion.check_like_work([reply], [reply | {"table_rows": 31}], "polars")

@@ -181,7 +181,7 @@ def _token_effects(share: np.ndarray, log: np.ndarray, missing: float, rows: int
     return effects * fade[:, None]
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
     """Rows `first_row` … `first_row + rows - 1` of the file of that seed."""
     values = np.empty((rows, DENSE + FIELDS), np.int64)
@@ -196,7 +196,7 @@ def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
     return Rows(values, logits, labels)
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _mix(word: Any) -> Any:
     """SplitMix64's step (Steele, Lea and Flood, 2014): a bijection of 64-bit words."""
     word += np.uint64(0x9E3779B97F4A7C15)
@@ -205,13 +205,13 @@ def _mix(word: Any) -> Any:
     return word ^ (word >> np.uint64(31))
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _uniform(key: Any, stream: int) -> float:
     """A number in [0, 1): one of a row's independent streams."""
     return float(_mix(key ^ _mix(np.uint64(stream))) >> np.uint64(11)) * 2.0**-53
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _draw_value(world: World, column: int, number: float) -> int:
     share, log, knot = world.share[column], world.log[column], 0
     while share[knot + 1] <= number:
@@ -220,7 +220,7 @@ def _draw_value(world: World, column: int, number: float) -> int:
     return math.floor(math.exp(log[knot] + part * (log[knot + 1] - log[knot])) - 1 + world.first[column])
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _logit(world: World, values: np.ndarray) -> float:
     """The teacher's logit of one row (C,)."""
     logit = BIAS
@@ -235,13 +235,13 @@ def _logit(world: World, values: np.ndarray) -> float:
     return logit + FIELD_PAIR_WEIGHT * (left[2] * right[2] + left[3] * right[3])
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _effect(world: World, values: np.ndarray, field: int) -> np.ndarray:
     rank = max(values[DENSE + field], 0)
     return world.effects[world.offset[field] + rank if rank <= world.known[field] else 0]
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _format(drawn: Rows, buffer: np.ndarray) -> int:
     """Write the rows' lines into `buffer` (bytes) and return their length."""
     end = 0
@@ -259,7 +259,7 @@ def _format(drawn: Rows, buffer: np.ndarray) -> int:
     return end
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _put_number(value: int, buffer: np.ndarray, end: int) -> int:
     if value < 0:
         buffer[end] = ord("-")
@@ -273,7 +273,7 @@ def _put_number(value: int, buffer: np.ndarray, end: int) -> int:
     return end + length
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _put_token(rank: int, column: int, buffer: np.ndarray, end: int) -> int:
     """Eight hexadecimal digits: MurmurHash3's 32-bit finalizer, a bijection, of the rank under the field's key."""
     word = np.uint64(rank) ^ (_mix(np.uint64(column)) >> np.uint64(32))
@@ -296,4 +296,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_door(main)
+    from utils.data import synthetic  # compiled functions are kept for a module's name, not for "__main__"
+
+    run_door(synthetic.main)

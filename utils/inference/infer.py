@@ -55,10 +55,15 @@ def _inputs(settings: InferSettings, serving: Path) -> Iterator[tuple[np.ndarray
     if Path(settings.input).is_dir():
         yield from _converted(Path(settings.input), settings.infer_batch_size)
         return
+    size, held = settings.infer_batch_size, None
     for dense, ids in _encoded(settings.input, RowEncoder.load(serving)):
-        for first in range(0, len(ids), settings.infer_batch_size):
-            rows = slice(first, first + settings.infer_batch_size)
-            yield np.ascontiguousarray(ids[rows]), np.ascontiguousarray(dense[rows])
+        held = (ids, dense) if held is None else (np.concatenate([held[0], ids]), np.concatenate([held[1], dense]))
+        whole = len(held[0]) - len(held[0]) % size  # a batch of another size would be compiled for
+        for first in range(0, whole, size):
+            yield tuple(np.ascontiguousarray(column[first : first + size]) for column in held)
+        held = tuple(column[whole:] for column in held)
+    if held is not None and len(held[0]):
+        yield tuple(np.ascontiguousarray(column) for column in held)
 
 
 def _encoded(name: str, encoder: RowEncoder) -> Iterator[tuple[np.ndarray, np.ndarray]]:
