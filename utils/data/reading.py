@@ -227,7 +227,9 @@ def _assemble(
 
 def _joined(held: list[tuple[int, tuple[np.ndarray, ...]]], column: int, first: int, end: int, size: int) -> np.ndarray:
     """Positions [first, end) of a column, filled up to `size` rows with the first of them."""
-    sample = held[0][1][column]
+    start, sample = held[0][0], held[0][1][column]
+    if end - first == size and end - start <= len(sample):
+        return sample[first - start : end - start]
     out = np.empty((size, *sample.shape[1:]), sample.dtype)
     for start, columns in held:
         low, high = max(first, start), min(end, start + len(columns[column]))
