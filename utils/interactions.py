@@ -81,7 +81,7 @@ class VectorCross(nn.Cell):
         for product, bias in zip(self.products[1:], self.biases[1:]):  # noqa: B905 (graph mode has no strict zip)
             scale = scale + scale * product(x0) + product(shift.expand_dims(0))
             shift = shift + bias
-        return self.add_bias(scale * x0, shift)
+        return self.add_bias(scale * x0, shift.astype(x0.dtype))
 
 
 class MatrixCross(nn.Cell):

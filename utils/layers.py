@@ -59,7 +59,7 @@ class SumFields(nn.Cell):
         self.product = ops.MatMul()
 
     def construct(self, vectors: Tensor) -> Tensor:
-        return self.product(vectors.reshape(-1, self.flat), self.units)
+        return self.product(vectors.reshape(-1, self.flat), self.units.astype(vectors.dtype))
 
 
 class Linear(nn.Cell):
@@ -73,7 +73,7 @@ class Linear(nn.Cell):
         self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        # Cast here and not by the cells' own to_float, which would leave their gradients in float16.
+        # Cast here: a cell with a gradient of its own would otherwise cast, and leave that gradient in float16.
         product = self.multiply(x, self.weight.astype(x.dtype))
         return product if self.bias is None else self.add_bias(product, self.bias.astype(x.dtype))
 
@@ -200,7 +200,7 @@ class DenseVectors(nn.Cell):
         self.scale = _ScaleVectors(columns, width)
 
     def construct(self, dense: Tensor) -> Tensor:
-        return self.scale(dense, self.weight)
+        return self.scale(dense, self.weight.astype(dense.dtype))
 
 
 class _ScaleVectors(nn.Cell):
