@@ -16,7 +16,7 @@ from utils.data import reading
 from utils.data.convert import convert
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.reading import Batch, Part, epoch_order, prefetched, read_batches, steps_of
+from utils.data.reading import Batch, Part, epoch_order, prefetched, read_batches, row_keys, steps_of
 from utils.errors import InputError
 
 SCHEMA = """
@@ -178,3 +178,13 @@ def test_a_missing_file_is_named(tmp_path: Path, tiny_data: Path) -> None:
     next((folder / "train").glob("*.mindrecord0")).unlink()
     with pytest.raises(InputError, match=r"mindrecord0: missing"):
         batches_of(folder, Part(8))
+
+
+def test_row_keys_are_of_seed_step_and_place_in_the_global_batch() -> None:
+    whole = row_keys(7, 3, Part(12), 12)
+    assert (whole.shape, whole.dtype) == ((12, 1), np.int32)
+    for rank in range(3):
+        assert np.array_equal(row_keys(7, 3, Part(4, rank, 3), 12), whole[4 * rank : 4 * rank + 4])
+    drawn = np.concatenate([row_keys(seed, step, Part(500), 500) for seed in (0, 1) for step in range(100)])
+    assert len(np.unique(drawn)) > 0.9999 * len(drawn)  # of 100,000 of 2^32, one or two pairs are expected
+    assert abs(drawn.mean(dtype=np.float64)) < 5 * 2**32 / np.sqrt(12 * len(drawn))

@@ -20,7 +20,7 @@ _THREADS = ThreadPoolExecutor(available_cores())
 _ROWS_A_THREAD = 1 << 14  # fewer are done before a thread has woken
 _FACTOR = 2654435769  # 2^32 over the golden ratio: Knuth, The Art of Computer Programming 3, section 6.4
 
-_compiled = njit(nogil=True, cache=True)
+_compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 def sgd(weight: np.ndarray, rows: np.ndarray, gradients: np.ndarray, learning_rate: float) -> None:
