@@ -1,9 +1,11 @@
 """Which device a command runs on, and how many threads read its data."""
 
+import numpy as np
 import pytest
+from mindspore import Parameter, Tensor, ops
 
 from utils import device
-from utils.device import available_cores, choose_target, is_available, reading_workers
+from utils.device import available_cores, choose_target, host_view, is_available, reading_workers
 from utils.errors import InputError
 
 
@@ -30,3 +32,11 @@ def test_more_reading_threads_than_cores_are_a_warning(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == ""
     assert reading_workers(10_000) == cores
     assert "warning: --num_parallel_workers=10000" in capsys.readouterr().err
+
+
+def test_a_host_view_is_the_tensors_own_memory() -> None:
+    weight = Parameter(Tensor.from_numpy(np.arange(6, dtype=np.float32).reshape(3, 2)), name="weight")
+    doubled = ops.mul(weight, 2.0)  # what a graph gave, read in place
+    np.testing.assert_array_equal(host_view(doubled), [[0, 2], [4, 6], [8, 10]])
+    host_view(weight)[1] += 10  # written in place, seen by the next graph
+    np.testing.assert_array_equal(ops.mul(weight, 2.0).asnumpy(), [[0, 2], [24, 26], [8, 10]])

@@ -1,11 +1,14 @@
 """Which device this process runs on: the only file that asks the environment."""
 
+import ctypes
 import glob
 import os
 import sys
 from pathlib import Path
 
 import mindspore as ms
+import numpy as np
+from mindspore import Tensor
 from mindspore.communication import GlobalComm, get_group_size, get_rank, init
 
 from utils.config import DeviceSettings
@@ -84,6 +87,12 @@ def is_available(target: str) -> bool:
         return bool(ms.hal.is_available(target)) and ms.hal.device_count(target) > 0
     except (ValueError, RuntimeError):
         return False
+
+
+def host_view(tensor: Tensor, dtype: type = np.float32) -> np.ndarray:
+    """A CPU tensor's memory as an array, good while the tensor lives: asnumpy takes three times as long."""
+    memory = (ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr())
+    return np.frombuffer(memory, dtype).reshape(tensor.shape)
 
 
 def available_cores() -> int:

@@ -39,7 +39,8 @@ class DotInteraction(nn.Cell):
 
 
 class FMSecondOrder(nn.Cell):
-    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
+    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1), and the vectors' sum (B, D), which gets no
+    gradient.
 
     Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares. A vector's
     gradient, written here, is d_out times the sum of the others.
@@ -50,21 +51,22 @@ class FMSecondOrder(nn.Cell):
         self.flat = vectors * width
         self.sum_vectors = SumFields(vectors, width)
 
-    def construct(self, vectors: Tensor) -> Tensor:
+    def construct(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
         total = self.sum_vectors(vectors)
         squares = (vectors * vectors).reshape(-1, self.flat)
-        return 0.5 * ((total * total).sum(1, keepdims=True) - squares.sum(1, keepdims=True))
+        return 0.5 * ((total * total).sum(1, keepdims=True) - squares.sum(1, keepdims=True)), total
 
-    def bprop(self, vectors: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor]:
-        others = self.sum_vectors(vectors).expand_dims(1) - vectors
-        return (others * d_out.expand_dims(2),)
+    def bprop(self, vectors: Tensor, out: tuple[Tensor, Tensor], d_out: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+        others = out[1].expand_dims(1) - vectors
+        return (others * d_out[0].expand_dims(2),)
 
 
 class VectorCross(nn.Cell):
     """Cross layers x' = x0 (x w) + b + x, one w and b a layer: Wang et al. 2017, arXiv 1708.05123, equation 3.
 
     Every x is a x0 + c, with a number a for each row of the batch and one vector c, the sum of the biases so far. So a
-    layer only works out the next a, and x itself is needed once, at the end.
+    layer only works out the next a, from x0 w, which is one product for all layers, and x itself is needed once, at
+    the end.
     """
 
     def __init__(self, width: int, layers: int) -> None:
@@ -73,14 +75,18 @@ class VectorCross(nn.Cell):
         self.biases = ms.ParameterTuple(
             [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
         )
+        self.beside = ops.Concat(axis=1)
+        self.multiply = ops.MatMul()
+        self.columns = ops.Split(axis=1, output_num=layers)
         self.add_bias = AddBias()
 
     def construct(self, x0: Tensor) -> Tensor:
-        scale = 1.0 + self.products[0](x0)
-        shift = self.biases[0]
-        for product, bias in zip(self.products[1:], self.biases[1:]):  # noqa: B905 (graph mode has no strict zip)
-            scale = scale + scale * product(x0) + product(shift.expand_dims(0))
-            shift = shift + bias
+        weights = self.beside([product.weight for product in self.products]).astype(x0.dtype)
+        factors = self.columns(1.0 + self.multiply(x0, weights))
+        scale, shift = factors[0], self.biases[0]
+        for i, product in enumerate(self.products[1:], 1):
+            scale = scale * factors[i] + product(shift.expand_dims(0))
+            shift = shift + self.biases[i]
         return self.add_bias(scale * x0, shift.astype(x0.dtype))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import mindspore.dataset as ds
+import numba
 import numpy as np
 
 from utils.data.manifest import DataManifest
@@ -64,20 +65,28 @@ class Part:
 def row_keys(seed: int, global_step: int, part: Part, global_rows: int) -> np.ndarray:
     """A random number for each place in the global batch that this rank's rows have: (B, 1) int32.
 
-    Hashes of the place: a random generator takes longer to be made than the numbers of a small batch.
+    SplitMix64's hashes (Steele, Lea and Flood, 2014) of seed, step and place. Compiled: at the size of a small batch a
+    random generator takes longer to be made, and a dozen NumPy calls take longer, than the numbers.
     """
     first = global_rows * part.rank // part.ranks
-    of_step = _mix(np.array([(seed << 32) + global_step], np.uint64))
-    words = _mix(of_step + np.arange(first, first + part.batch_size, dtype=np.uint64))
-    return (words >> np.uint64(32)).astype(np.uint32).view(np.int32).reshape(-1, 1)
+    return _row_keys(np.uint64((seed << 32) + global_step), first, part.batch_size)
 
 
-def _mix(words: np.ndarray) -> np.ndarray:
-    """SplitMix64's step (Steele, Lea and Flood, 2014): a bijection of uint64 words."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+@numba.njit(cache=True)
+def _row_keys(of_step: np.uint64, first: int, count: int) -> np.ndarray:
+    keys = np.empty((count, 1), np.int32)
+    start = _split_mix(of_step)
+    for i in range(count):
+        keys[i, 0] = np.int32(_split_mix(start + np.uint64(first + i)) >> np.uint64(32))
+    return keys
+
+
+@numba.njit(cache=True, inline="always")
+def _split_mix(word: np.uint64) -> np.uint64:
+    word += np.uint64(0x9E3779B97F4A7C15)
+    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return word ^ (word >> np.uint64(31))
 
 
 def steps_of(rows: int, part: Part) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from utils.config import TrainSettings
-from utils.device import this_rank
+from utils.device import host_view, this_rank
 from utils.embedding import cpu_kernels, portable_kernels
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
@@ -66,7 +66,7 @@ class SparseSGD(SparseOptimizer):
         return self.index_add(self.weight, held, gradient * -hyper[0])
 
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
-        cpu_kernels.sgd(self.weight.asnumpy(), rows, gradient, hyper[0])
+        cpu_kernels.sgd(host_view(self.weight), rows, gradient, hyper[0])
 
 
 class SparseAdagrad(SparseOptimizer):
@@ -82,7 +82,7 @@ class SparseAdagrad(SparseOptimizer):
         return self.update(self.weight, self.accumulator, hyper[0], rows, gradient)
 
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
-        cpu_kernels.adagrad(self.weight.asnumpy(), self.accumulator.asnumpy(), rows, gradient, hyper[0])
+        cpu_kernels.adagrad(host_view(self.weight), host_view(self.accumulator), rows, gradient, hyper[0])
 
 
 class LazyAdam(SparseOptimizer):
@@ -99,8 +99,8 @@ class LazyAdam(SparseOptimizer):
         return self.update(self.weight, self.moment1, self.moment2, hyper, rows, gradient)
 
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
-        moments = self.moment1.asnumpy(), self.moment2.asnumpy()
-        cpu_kernels.lazy_adam(self.weight.asnumpy(), *moments, rows, gradient, hyper)
+        moments = host_view(self.moment1), host_view(self.moment2)
+        cpu_kernels.lazy_adam(host_view(self.weight), *moments, rows, gradient, hyper)
 
 
 class SparseFTRL(SparseOptimizer):
@@ -121,8 +121,8 @@ class SparseFTRL(SparseOptimizer):
         return self.update(self.weight, self.accumulator, self.linear, rows, gradient)
 
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
-        slots = self.accumulator.asnumpy(), self.linear.asnumpy()
-        cpu_kernels.ftrl(self.weight.asnumpy(), *slots, rows, gradient, *self.numbers)
+        slots = host_view(self.accumulator), host_view(self.linear)
+        cpu_kernels.ftrl(host_view(self.weight), *slots, rows, gradient, *self.numbers)
 
 
 class DenseAdam(nn.Cell):

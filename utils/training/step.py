@@ -4,11 +4,13 @@ The look-up stands outside differentiation, so a step costs the same for a thous
 """
 
 import mindspore as ms
+import numpy as np
 from mindspore import ParameterTuple, Tensor, nn, ops
 
 from utils.compiled import CompiledCell
+from utils.device import host_view
 from utils.embedding.tables import EmbeddingTables
-from utils.layers import SumOverRanks
+from utils.layers import Rows, SumOverRanks
 from utils.threads import OnOwnCores
 
 
@@ -44,7 +46,7 @@ class TrainStep:
         loss, for_host = self._run_graph(*inputs)
         hyper = tuple(number.item() for number in inputs[-3:])
         for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
-            optimizer.update_on_host(rows.asnumpy(), gradient.asnumpy(), hyper)
+            optimizer.update_on_host(host_view(rows, np.int32), host_view(gradient), hyper)
         return loss
 
     def set_train(self, mode: bool) -> None:
@@ -82,12 +84,10 @@ class StepGraph(nn.Cell):
         self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
         self.value_and_grad = ops.value_and_grad(self.loss, 0, ParameterTuple(weights))
 
-    def loss(
-        self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, present: Tensor, keys: Tensor, count: Tensor
-    ) -> Tensor:
-        """Sigmoid cross entropy, the mean over the global batch, times the loss scale."""
-        logits = self.network(embeddings, dense, (present, keys)).astype(ms.float32)
-        return (self.cross_entropy(logits, label) * present).sum() * (self.loss_scale / count)
+    def loss(self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, rows: Rows, shares: Tensor) -> Tensor:
+        """Sigmoid cross entropy, the sum over the rows, each times its share (B, 1)."""
+        logits = self.network(embeddings, dense, rows).astype(ms.float32)
+        return (self.cross_entropy(logits, label) * shares).sum()
 
     def construct(
         self,
@@ -102,7 +102,9 @@ class StepGraph(nn.Cell):
         beta2_power: Tensor,
     ) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...]]:
         embeddings = lookup(self.tables, ids)
-        loss, gradients = self.value_and_grad(embeddings, dense, label, present, keys, count)
+        # The loss is the mean over the global batch, times the loss scale.
+        shares = present * (self.loss_scale / count)
+        loss, gradients = self.value_and_grad(embeddings, dense, label, (present, keys), shares)
         of_weights = self.scaled(self.summed(gradients[1]), 1 / self.loss_scale)
         rows, of_tables = (), ()
         for tables, gradient in zip(self.tables, self.scaled(gradients[0], 1 / self.loss_scale)):  # noqa: B905
