@@ -6,9 +6,10 @@ All are cells over one table `weight` (R, D):
     optimizer(rows, gradient, hyper)                   the update, in the graph
     optimizer.update_on_host(rows, gradient, hyper)    the same on a CPU, beside the graph, of arrays and floats
 
-with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32, 0 there, and `hyper`, the tuple of
-utils.training.schedule.hyper_at. A row's repeated gradients are summed before they are used. `slots` are the
-optimizer's own parameters, saved with the table. An optimizer that is not `can_update_on_host` has only the graph's.
+with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32, 0 there (`gradient` takes more
+dimensions in the place of n), and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's repeated gradients
+are summed before they are used. `slots` are the optimizer's own parameters, saved with the table. An optimizer that is
+not `can_update_on_host` has only the graph's.
 """
 
 from collections.abc import Callable
@@ -142,8 +143,9 @@ class DenseAdam(nn.Cell):
         self.update = ops.Adam()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        held = ops.minimum(rows, self.last_row)  # rows that are elsewhere come with gradients of 0
-        return ops.unsorted_segment_sum(gradients, held, self.weight.shape[0]) + self.weight * self.l2
+        held = ops.minimum(rows, self.last_row).reshape(-1)  # rows that are elsewhere come with gradients of 0
+        sums = ops.unsorted_segment_sum(gradients.reshape(held.shape[0], -1), held, self.weight.shape[0])
+        return sums + self.weight * self.l2
 
     def squared_norm(self, rows: Tensor, gradient: Tensor, replicated: int) -> Tensor:
         squares = gradient.square().sum()

@@ -67,9 +67,10 @@ class EmbeddingTables(nn.Cell):
         return ops.select(here, ids + self.shifts, ops.full_like(ids, self.held))
 
     def gradient(self, ids: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients (B, F, D) of what `ids` looked up -> the held rows (n,) they fall on, and what is applied to them.
+        """Gradients (B, F, D) of what `ids` looked up -> the held rows (B, pieces) they fall on, and what is applied.
 
-        The gradients are of the mean over the global batch, so those of all ranks are summed.
+        That is the rows' gradients (B, pieces, D), or the whole table's. They are of the mean over the global batch, so
+        those of all ranks are summed.
         """
         if self.exchange is not None:
             ids = self.exchange.global_ids(ids)
@@ -77,8 +78,7 @@ class EmbeddingTables(nn.Cell):
         rows = self.rows(ids)
         if self.exchange is not None:
             gradients = gradients * (rows <= self.last_row).astype(gradients.dtype).expand_dims(2)
-        rows = rows.reshape(-1)
-        return rows, self.optimizer.gradient(rows, gradients.reshape(-1, self.width))
+        return rows, self.optimizer.gradient(rows, gradients)
 
     def saved_parameters(self) -> tuple[Parameter, ...]:
         """What a checkpoint must hold: the weights and the optimizer's own parameters."""

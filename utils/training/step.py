@@ -46,7 +46,8 @@ class TrainStep:
         loss, for_host = self._run_graph(*inputs)
         hyper = tuple(number.item() for number in inputs[-3:])
         for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
-            optimizer.update_on_host(host_view(rows, np.int32), host_view(gradient), hyper)
+            of_rows = host_view(gradient).reshape(-1, gradient.shape[-1])
+            optimizer.update_on_host(host_view(rows, np.int32).reshape(-1), of_rows, hyper)
         return loss
 
     def set_train(self, mode: bool) -> None:
@@ -121,7 +122,7 @@ class StepGraph(nn.Cell):
             if self.on_host[i]:
                 for_host = (*for_host, (rows[i], of_tables[i]))
             else:
-                tables.optimizer(rows[i], of_tables[i], hyper)
+                tables.optimizer(*_flat(rows[i], of_tables[i]), hyper)
         return self.sum_over_ranks(loss / self.loss_scale), for_host
 
     def summed(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -137,7 +138,7 @@ class StepGraph(nn.Cell):
             squares = squares + gradient.square().sum()
         for i, tables in enumerate(self.tables):
             squares = squares + self.sum_over_ranks(
-                tables.optimizer.squared_norm(rows[i], of_tables[i], self.replicated_rows[i])
+                tables.optimizer.squared_norm(*_flat(rows[i], of_tables[i]), self.replicated_rows[i])
             )
         return ops.minimum(self.clip_norm / (ops.sqrt(squares) + 1e-6), 1.0)
 
@@ -169,6 +170,11 @@ def lookup(all_tables: nn.CellList, ids: Tensor) -> tuple[Tensor, ...]:
     for tables in all_tables:
         embeddings += (tables.lookup(ids),)
     return embeddings
+
+
+def _flat(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows (n,) and gradients (n, D). Not done to what the host gets: there it costs nothing, in a graph a copy."""
+    return rows.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
 
 
 def _ends(lengths: list[int]) -> tuple[int, ...]:
