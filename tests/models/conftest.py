@@ -13,6 +13,13 @@ from utils.data.convert import convert
 
 # Small steps make a run long enough to be interrupted; a checkpoint every 20 of 215 steps an epoch.
 BATCH_SIZE, EPOCHS, SAVED_EVERY, KEPT = 16, 2, 20, 3
+# Files and tests of what the engine alone decides.
+ENGINE_ALONE = {
+    "test_bad_input",
+    "test_resume",
+    "test_a_second_run_of_one_seed_is_the_same_and_resuming_nothing_says_so",
+    "test_another_run_makes_room_starts_from_given_weights_and_warns_of_too_many_threads",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What the engine alone decides is tried with one model in every run, and with all of them among the slow tests."""
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
-        if item.path.stem in ("test_bad_input", "test_resume") and parameters.get("model", MODELS[0]) != MODELS[0]:
+        named = {item.path.stem, getattr(item, "originalname", None)} & ENGINE_ALONE
+        if named and parameters.get("model", MODELS[0]) != MODELS[0]:
             item.add_marker(pytest.mark.slow)
 
 
