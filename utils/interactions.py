@@ -39,11 +39,23 @@ class DotInteraction(nn.Cell):
 
 
 class FMSecondOrder(nn.Cell):
-    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1), and the vectors' sum (B, D), which gets no
-    gradient.
+    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
 
-    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares. A vector's
-    gradient, written here, is d_out times the sum of the others.
+    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares.
+    """
+
+    def __init__(self, vectors: int, width: int) -> None:
+        super().__init__()
+        self.pairs_and_sum = _PairsAndSum(vectors, width)
+
+    def construct(self, vectors: Tensor) -> Tensor:
+        return self.pairs_and_sum(vectors)[0]
+
+
+class _PairsAndSum(nn.Cell):
+    """vectors (B, n, D) -> the pairs' products (B, 1), and the vectors' sum (B, D), which back-propagation uses again.
+
+    A vector's gradient, written here, is d_out times the sum of the others; the sum itself gets none.
     """
 
     def __init__(self, vectors: int, width: int) -> None:
@@ -75,14 +87,14 @@ class VectorCross(nn.Cell):
         self.biases = ms.ParameterTuple(
             [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
         )
-        self.beside = ops.Concat(axis=1)
+        self.concat = ops.Concat(axis=1)
         self.multiply = ops.MatMul()
-        self.columns = ops.Split(axis=1, output_num=layers)
+        self.split = ops.Split(axis=1, output_num=layers)
         self.add_bias = AddBias()
 
     def construct(self, x0: Tensor) -> Tensor:
-        weights = self.beside([product.weight for product in self.products]).astype(x0.dtype)
-        factors = self.columns(1.0 + self.multiply(x0, weights))
+        weights = self.concat([product.weight for product in self.products]).astype(x0.dtype)
+        factors = self.split(1.0 + self.multiply(x0, weights))
         scale, shift = factors[0], self.biases[0]
         for i, product in enumerate(self.products[1:], 1):
             scale = scale * factors[i] + product(shift.expand_dims(0))

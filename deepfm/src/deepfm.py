@@ -48,4 +48,4 @@ class DeepFM(nn.Cell):
             vectors = self.concat((vectors, self.dense_vectors(dense)))
             first_order = first_order + self.dense_first_order(dense)
         deep = self.mlp(vectors.reshape(-1, self.inputs), rows)
-        return first_order + self.second_order(vectors)[0] + deep
+        return first_order + self.second_order(vectors) + deep
