@@ -13,6 +13,7 @@ _RETURN, _BLANK = 13, 32
 _PLUS, _MINUS, _POINT, _ZERO, _NINE, _BIG_E, _SMALL_E = (ord(character) for character in "+-.09Ee")
 _TEN = 10.0 ** np.arange(309)
 _TOO_LARGE = (1 - 2.0**-25) * 2.0**128  # from here on a float32 rounds to infinity
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_1, _MULTIPLIER_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S8, _S27, _S30, _S31 = np.uint64(8), np.uint64(27), np.uint64(30), np.uint64(31)
 
@@ -43,6 +44,12 @@ def mix(value: np.uint64) -> np.uint64:
     value = (value ^ (value >> _S30)) * _MULTIPLIER_1
     value = (value ^ (value >> _S27)) * _MULTIPLIER_2
     return value ^ (value >> _S31)
+
+
+@njit(nogil=True, cache=True)
+def split_mix(word: np.uint64) -> np.uint64:
+    """SplitMix64's step: `mix` after adding a constant, so that 0 is spread too."""
+    return mix(word + _GAMMA)
 
 
 @_inlined

@@ -16,6 +16,7 @@ import mindspore.dataset as ds
 import numba
 import numpy as np
 
+from utils.data.kernels import split_mix
 from utils.data.manifest import DataManifest
 from utils.errors import InputError
 
@@ -75,18 +76,10 @@ def row_keys(seed: int, global_step: int, part: Part, global_rows: int) -> np.nd
 @numba.njit(cache=True)
 def _row_keys(of_step: np.uint64, first: int, count: int) -> np.ndarray:
     keys = np.empty((count, 1), np.int32)
-    start = _split_mix(of_step)
+    start = split_mix(of_step)
     for i in range(count):
-        keys[i, 0] = np.int32(_split_mix(start + np.uint64(first + i)) >> np.uint64(32))
+        keys[i, 0] = np.int32(split_mix(start + np.uint64(first + i)) >> np.uint64(32))
     return keys
-
-
-@numba.njit(cache=True, inline="always")
-def _split_mix(word: np.uint64) -> np.uint64:
-    word += np.uint64(0x9E3779B97F4A7C15)
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
 
 
 def steps_of(rows: int, part: Part) -> int:

@@ -20,6 +20,7 @@ import numba
 import numpy as np
 
 from utils.config import SyntheticSettings, load_settings
+from utils.data.kernels import split_mix
 from utils.errors import InputError, run_door
 
 DENSE, FIELDS = 13, 26
@@ -187,7 +188,7 @@ def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
     values = np.empty((rows, DENSE + FIELDS), np.int64)
     logits, labels = np.empty(rows), np.empty(rows, np.int64)
     for row in range(rows):
-        key = _mix(_mix(np.uint64(seed)) + np.uint64(first_row + row))
+        key = split_mix(split_mix(np.uint64(seed)) + np.uint64(first_row + row))
         for column in range(DENSE + FIELDS):
             absent = _uniform(key, MISSING_STREAM + world.group[column]) < world.missing[column]
             values[row, column] = MISSING if absent else _draw_value(world, column, _uniform(key, column))
@@ -197,18 +198,9 @@ def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
 
 
 @numba.njit(nogil=True, cache=True)
-def _mix(word: Any) -> Any:
-    """SplitMix64's step (Steele, Lea and Flood, 2014): a bijection of 64-bit words."""
-    word += np.uint64(0x9E3779B97F4A7C15)
-    word = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    word = (word ^ (word >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return word ^ (word >> np.uint64(31))
-
-
-@numba.njit(nogil=True, cache=True)
 def _uniform(key: Any, stream: int) -> float:
     """A number in [0, 1): one of a row's independent streams."""
-    return float(_mix(key ^ _mix(np.uint64(stream))) >> np.uint64(11)) * 2.0**-53
+    return float(split_mix(key ^ split_mix(np.uint64(stream))) >> np.uint64(11)) * 2.0**-53
 
 
 @numba.njit(nogil=True, cache=True)
@@ -276,7 +268,7 @@ def _put_number(value: int, buffer: np.ndarray, end: int) -> int:
 @numba.njit(nogil=True, cache=True)
 def _put_token(rank: int, column: int, buffer: np.ndarray, end: int) -> int:
     """Eight hexadecimal digits: MurmurHash3's 32-bit finalizer, a bijection, of the rank under the field's key."""
-    word = np.uint64(rank) ^ (_mix(np.uint64(column)) >> np.uint64(32))
+    word = np.uint64(rank) ^ (split_mix(np.uint64(column)) >> np.uint64(32))
     word = ((word ^ (word >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & np.uint64(0xFFFFFFFF)
     word = ((word ^ (word >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & np.uint64(0xFFFFFFFF)
     word ^= word >> np.uint64(16)

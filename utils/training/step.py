@@ -46,8 +46,7 @@ class TrainStep:
         loss, for_host = self._run_graph(*inputs)
         hyper = tuple(number.item() for number in inputs[-3:])
         for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
-            of_rows = host_view(gradient).reshape(-1, gradient.shape[-1])
-            optimizer.update_on_host(host_view(rows, np.int32).reshape(-1), of_rows, hyper)
+            optimizer.update_on_host(*_flat(host_view(rows, np.int32), host_view(gradient)), hyper)
         return loss
 
     def set_train(self, mode: bool) -> None:
@@ -172,8 +171,8 @@ def lookup(all_tables: nn.CellList, ids: Tensor) -> tuple[Tensor, ...]:
     return embeddings
 
 
-def _flat(rows: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows (n,) and gradients (n, D). Not done to what the host gets: there it costs nothing, in a graph a copy."""
+def _flat(rows: Tensor | np.ndarray, gradient: Tensor | np.ndarray) -> tuple:
+    """Rows (n,) and gradients (n, D). The host flattens what it gets itself, for nothing: in a graph it is a copy."""
     return rows.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
 
 
