@@ -15,7 +15,7 @@ _TURN = 3
 
 
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
-    """For every batch size: reading alone, and training both ways, turn by turn on the same batches."""
+    """For every batch size: reading alone, and training both ways, turn by turn."""
     folder = hashed_rows(work, settings.data_rows, settings.rows, settings.timeout)
     contender = Contender("benchmarks.engine_data", Path(sys.executable), {"folder": str(folder)})
     with started([contender], settings.timeout) as workers:

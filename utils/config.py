@@ -39,7 +39,7 @@ class PreprocessSettings:
     vocabulary: str = setting("", "folder of an earlier conversion whose vocabulary is reused (unseen tokens: id 0)")
     split: str = setting("", "split rule of one file: random, last_seventh or none (default: the schema's)")
     max_bad_rows: float = setting(0.001, "largest accepted share of malformed rows")
-    pack_rows: int = setting(100, "rows a MindRecord record")
+    pack_rows: int = setting(400, "rows a MindRecord record")
     num_parallel_workers: int | None = setting(None, "threads (default: the machine's cores)")
     seed: int = setting(2021, "seed of the split and of the row shuffle")
 

@@ -8,9 +8,10 @@ training can go on at any step on any number of ranks.
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import mindspore.dataset as ds
 import numba
@@ -21,6 +22,8 @@ from utils.data.manifest import DataManifest
 from utils.errors import InputError
 
 WINDOW_PACKS = 64
+
+Item = TypeVar("Item")
 
 
 class Batch(NamedTuple):
@@ -108,7 +111,10 @@ def read_batches(
     seed: tuple[int, int] | None = None,
     workers: int = 1,
 ) -> Iterator[Batch]:
-    """This rank's batches of one epoch, from `part.first_row` on; in stored order without a seed."""
+    """This rank's batches of one epoch, from `part.first_row` on; in stored order without a seed.
+
+    Windows are read in a thread of their own while the caller computes.
+    """
     rows = data.splits[split].rows
     order = epoch_order(rows, data.pack_rows, seed)
     steps = np.arange(steps_of(rows, part))
@@ -116,28 +122,28 @@ def read_batches(
     # A part may be empty; the row it is filled up with is read all the same.
     filler = np.minimum(first, rows - 1)
     windows = _windows(order, filler, np.maximum(last, filler + 1))
-    stream = _read_windows(folder, data, split, order, windows, workers)
     held: list[tuple[int, tuple[np.ndarray, ...]]] = []
-    # As lists: a small batch takes less time than the arithmetic of NumPy's numbers.
-    for step, low, high, fill in zip(*(column.tolist() for column in (steps, first, last, filler)), strict=True):
-        end = max(high, fill + 1)
-        while not held or held[-1][0] + len(held[-1][1][0]) < end:
-            held.append(next(stream))
-        while held[0][0] + len(held[0][1][0]) <= fill:
-            held.pop(0)
-        global_rows = min(part.global_batch, rows - part.first_row - step * part.global_batch)
-        yield _assemble(held, fill, end, high - low, part.batch_size, global_rows)
+    with closing(in_background(_read_windows(folder, data, split, order, windows, workers))) as stream:
+        # As lists: a small batch takes less time than the arithmetic of NumPy's numbers.
+        for step, low, high, fill in zip(*(column.tolist() for column in (steps, first, last, filler)), strict=True):
+            end = max(high, fill + 1)
+            while not held or held[-1][0] + len(held[-1][1][0]) < end:
+                held.append(next(stream))
+            while held[0][0] + len(held[0][1][0]) <= fill:
+                held.pop(0)
+            global_rows = min(part.global_batch, rows - part.first_row - step * part.global_batch)
+            yield _assemble(held, fill, end, high - low, part.batch_size, global_rows)
 
 
-def prefetched(batches: Iterator[Batch], depth: int = 4) -> Iterator[Batch]:
-    """The same batches, made in a thread of their own while the caller computes."""
+def in_background(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
+    """The same items, made in a thread of their own, at most `depth` ahead of the caller; its errors come through."""
     ready: queue.Queue = queue.Queue(depth)
     stop = threading.Event()
 
     def fill() -> None:
         try:
-            for batch in batches:
-                if not _put(ready, batch, stop):
+            for item in items:
+                if not _put(ready, item, stop):
                     return
             _put(ready, None, stop)
         except Exception as error:

@@ -20,7 +20,7 @@ _HEADER_BYTES = 1 << 20
 _PAGE_BYTES = 1 << 22
 
 # A call holds the GIL for its whole length, and the parsing threads wait for it.
-_RECORDS_A_CALL = 32
+_RECORDS_A_CALL = 8
 
 
 class SplitWriter:

@@ -169,8 +169,13 @@ def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings) -> n
 
 
 def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:
-    """A float32 parameter whose memory `fill` writes in place: a copy of a large table would need as much again."""
+    """A float32 parameter whose memory `fill` writes in place: a copy of a large table would need as much again.
+
+    The memory is NumPy's, which asks Linux for pages of 2 MB: random rows are read in half to two thirds of the time.
+    A parameter that is made of a tensor copies it, so it gets the memory afterwards.
+    """
     parameter = Parameter(Tensor.from_numpy(np.empty(shape, np.float32)), name=name, requires_grad=False)
+    parameter.set_data(Tensor.from_numpy(np.empty(shape, np.float32)))
     fill(parameter.asnumpy())
     return parameter
 

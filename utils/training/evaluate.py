@@ -11,7 +11,7 @@ from utils.compiled import CompiledCell
 from utils.config import DeviceSettings, EvalSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, prefetched, read_batches
+from utils.data.reading import Part, read_batches
 from utils.device import reading_workers, set_up_device, this_rank
 from utils.errors import InputError
 from utils.model import Model, door_settings
@@ -60,7 +60,7 @@ def evaluate(
     """AUC, logloss and accuracy over every row of a split; the same figures on every rank."""
     metrics, run = BinaryMetrics(), OnOwnCores(CompiledCell(scorer))
     part = Part(batch_size, *this_rank())
-    for batch in prefetched(read_batches(folder, data, split, part, workers=workers)):
+    for batch in read_batches(folder, data, split, part, workers=workers):
         scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]
         rows = gather(np.stack([scores, batch.label[:, 0], batch.present[:, 0]], axis=1))
         rows = rows[rows[:, 2] > 0]

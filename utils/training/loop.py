@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from utils.config import TrainSettings
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, prefetched, read_batches, steps_of
+from utils.data.reading import Part, read_batches, steps_of
 from utils.device import reading_workers, this_rank
 from utils.model import Model
 from utils.training.build import Training
@@ -111,7 +111,7 @@ def _train_epoch(
     )  # fmt: skip
     run.training.step.set_train(True)
     bar = tqdm(
-        prefetched(batches), total=progress.step + steps_of(run.rows, part), initial=progress.step, unit="step",
+        batches, total=progress.step + steps_of(run.rows, part), initial=progress.step, unit="step",
         desc=f"epoch {progress.epoch}", mininterval=1.0, dynamic_ncols=True, disable=not run.is_first_rank,
     )  # fmt: skip
     started, first_row = time.time(), progress.rows
