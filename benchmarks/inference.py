@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.figures import Figure
 from benchmarks.peers import peers_python
 from benchmarks.prepared import door, hashed_rows, raw_rows, trained
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.settings import TURNS_WHERE_CLOSE, BenchmarkSettings
 from benchmarks.turns import Contender, run_process, started, take_turns
 
 _TRAINED_ROWS = 100_000
@@ -39,7 +39,7 @@ def _latencies(settings: BenchmarkSettings, data: Path, folder: Path) -> Iterato
     with started(sides, settings.timeout) as workers:
         for rows in settings.serving_batches:
             command = {"rows": rows, "seconds": settings.serving_seconds}
-            *ours, peer = take_turns(workers, [command] * (1 + settings.rounds))
+            *ours, peer = take_turns(workers, [command] * (1 + TURNS_WHERE_CLOSE * settings.rounds))
             for kind, replies in zip(("MINDIR", "ONNX"), ours, strict=True):
                 _check_like_work(replies, peer, f"{kind}, batch {rows}")
                 for percentile in ("p50", "p99"):

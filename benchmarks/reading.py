@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 from benchmarks.prepared import hashed_rows
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.settings import TURNS_WHERE_CLOSE, BenchmarkSettings
 from benchmarks.training import rates
 from benchmarks.turns import Contender, started, take_turns
 
@@ -25,7 +25,7 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
             yield Figure("reading", f"batch {size}", "rows/s", rates(replies[1:]), bar="≥ 2,000,000")
         for size in settings.batch_sizes:
             command = {"do": "train", "batch_size": size, "steps": max(1, _TURN * settings.samples // size)}
-            (replies,) = take_turns(workers, [command] * (1 + settings.rounds))
+            (replies,) = take_turns(workers, [command] * (1 + TURNS_WHERE_CLOSE * settings.rounds))
             mindrecord, memory = (
                 rates([reply[source] for reply in replies[1:]]) for source in ("mindrecord", "memory")
             )

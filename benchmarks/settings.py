@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from benchmarks.networks import LEARNING_RATES, MODELS
 from utils.config import setting
 
+TURNS_WHERE_CLOSE = 2
+"""Times `--rounds`, where two contenders are within a few percent: a machine's slow phases last seconds."""
+
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
