@@ -40,6 +40,15 @@ def draw_batch(sizes: tuple[int, ...], rows: int, number: int) -> Batch:
     return Batch(ids, dense, random.integers(0, 2, (rows, 1)).astype(np.float32))
 
 
+def summary_of(label: np.ndarray, dense: np.ndarray, ids: np.ndarray) -> dict[str, float]:
+    """What converted arrays are compared by: ids that are not 0, labels that are not, the sum of the dense values."""
+    return {
+        "known_tokens": int(np.count_nonzero(ids)),
+        "clicks": int(np.count_nonzero(label)),
+        "dense_sum": float(dense.sum(dtype=np.float64)),
+    }
+
+
 def fill_weights(array: np.ndarray, name: str) -> None:
     """Write the first weights of `name` in place: biases 0, tables +-0.05, matrices (inputs, outputs) Xavier-uniform.
 

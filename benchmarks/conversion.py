@@ -4,6 +4,7 @@ Beside the peers, processes that stay alive take turns, so nobody's start-up cou
 generator of raw rows grow with the number of rows is measured of whole processes.
 """
 
+import math
 import shutil
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from benchmarks.turns import Contender, Finished, run_process, started, take_tur
 
 _THRESHOLD = 10
 _PEERS = ("polars", "duckdb")
+_DENSE_TOLERANCE = 1e-5
 _MEMORY_ROWS, _MEMORY_BAR = 5_000_000, "≤ 1,500"
 
 
@@ -48,8 +50,9 @@ def _beside_peers(settings: BenchmarkSettings, raw: Path, rows: int) -> Iterator
     command = {"path": str(raw), "threshold": _THRESHOLD}
     with started((here, *peers), settings.timeout) as workers:
         ours, *theirs = take_turns(workers, [command] * (1 + settings.rounds))  # the first turn warms up
-    for name, replies in zip(_PEERS, theirs, strict=True):
-        check_like_work(ours, replies, name)
+        (summary,), *summaries = take_turns(workers, [command | {"summary": True}])
+    for name, (of_peer,) in zip(_PEERS, summaries, strict=True):
+        check_like_work(summary, of_peer, name)
     best = max(theirs, key=lambda replies: median(rates(replies[1:])))
     for name, replies in zip(_PEERS, theirs, strict=True):
         bar = "≥ 0.6" if replies is best else ""
@@ -60,12 +63,12 @@ def _beside_peers(settings: BenchmarkSettings, raw: Path, rows: int) -> Iterator
         yield Figure("conversion", what, "MB", next(peaks), name, next(peaks), less_is_better=True)
 
 
-def check_like_work(ours: list[dict], peers: list[dict], name: str) -> None:
-    """RuntimeError where a turn's rows, or the tokens that were kept, differ: no such figure counts."""
-    for our, peer in zip(ours, peers, strict=True):
-        work = [(reply["samples"], reply["table_rows"]) for reply in (our, peer)]
-        if work[0] != work[1]:
-            raise RuntimeError(f"unlike work: rows and table rows are {work[0]} here, {work[1]} with {name}")
+def check_like_work(ours: dict[str, float], peers: dict[str, float], name: str) -> None:
+    """RuntimeError where the summaries of what both sides made differ: no such figure counts."""
+    for what in ("samples", "table_rows", "known_tokens", "clicks", "dense_sum"):
+        tolerance = _DENSE_TOLERANCE if what == "dense_sum" else 0
+        if not math.isclose(ours[what], peers[what], rel_tol=tolerance):
+            raise RuntimeError(f"unlike work: {what} is {ours[what]} here, {peers[what]} with {name}")
 
 
 def _generate(raw: Path, rows: int, settings: BenchmarkSettings) -> Finished:

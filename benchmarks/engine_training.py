@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.batches import DENSE, draw_batch, fill_weights
+from benchmarks.moves import with_moves
 from benchmarks.networks import BOTTOM, CROSS_LAYERS, LEARNING_RATES, MLP, TOP, WIDTH
 from benchmarks.worker import Turn, peak_bytes
 from utils.config import DeviceSettings, TrainSettings
@@ -37,14 +38,20 @@ class Trainer:
         found = importlib.import_module(f"{model}.src").MODEL
         self.training = Training(found, found.settings(**_SIZES[model]), Features(DENSE, sizes), self.settings)
         self.steps = 0
-        weights = {one.name: one for one in self.training.network.trainable_params()}
-        weights |= {one.weight.name: one.weight for one in self.training.tables}
-        for name, weight in weights.items():
-            fill_weights(weight.asnumpy(), name)
+        for weight in (*self.training.network.trainable_params(), *(one.weight for one in self.training.tables)):
+            fill_weights(weight.asnumpy(), weight.name)
+
+    def tables(self) -> list[np.ndarray]:
+        """The memory of the tables."""
+        return [one.weight.asnumpy() for one in self.training.tables]
+
+    def network(self) -> list[np.ndarray]:
+        """The memory of the network's weights."""
+        return [weight.asnumpy() for weight in self.training.network.trainable_params()]
 
     def train(self, batches: Iterable[Batch]) -> dict[str, Any]:
         """One step a batch, and the losses read at the end: samples, seconds and the mean loss."""
-        self.training.step.set_train(True)
+        self.training.step.set_train()
         losses, samples = [], 0
         started = time.perf_counter()
         for batch in batches:
@@ -64,7 +71,8 @@ def prepare(options: dict[str, Any]) -> Turn:
 
     def turn(command: dict[str, Any]) -> dict[str, Any]:
         batches = [_drawn(sizes, command["batch_size"], command["first"] + i) for i in range(command["steps"])]
-        return trainer.train(batches) | {"peak_bytes": peak_bytes(), "state_bytes": state_bytes}
+        reply = with_moves(lambda: trainer.train(batches), trainer.tables, trainer.network, sizes, batches[-1].ids)
+        return reply | {"peak_bytes": peak_bytes(), "state_bytes": state_bytes}
 
     return turn
 

@@ -9,28 +9,32 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.batches import CRITEO_TABLE_SIZES, DENSE
+from benchmarks.batches import CRITEO_TABLE_SIZES, DENSE, summary_of
 from benchmarks.worker import Turn, peak_bytes
 
 DENSE_COLUMNS = [f"I{i + 1}" for i in range(DENSE)]
 FIELDS = [f"C{i + 1}" for i in range(len(CRITEO_TABLE_SIZES))]
 
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Label (rows), dense (rows, 13) float32 and ids (rows, 26) int32."""
+
 
 def prepare(options: dict[str, Any]) -> Turn:
-    """options: library, polars or duckdb. A turn: path and threshold."""
+    """options: library, polars or duckdb. Turns as of `engine_conversion.prepare`."""
     convert = {"polars": with_polars, "duckdb": with_duckdb}[options["library"]]
 
     def turn(command: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
-        rows, table_rows = convert(command["path"], command["threshold"])
+        arrays, table_rows = convert(command["path"], command["threshold"])
         seconds = time.perf_counter() - started
-        return {"samples": rows, "seconds": seconds, "table_rows": table_rows, "peak_bytes": peak_bytes()}
+        reply = {"samples": len(arrays[0]), "seconds": seconds, "peak_bytes": peak_bytes()}
+        return reply | ({"table_rows": table_rows} | summary_of(*arrays) if command.get("summary") else {})
 
     return turn
 
 
-def with_polars(path: str, threshold: int) -> tuple[int, int]:
-    """Rows and table rows, by polars' streaming engine where it takes part."""
+def with_polars(path: str, threshold: int) -> tuple[Arrays, int]:
+    """The arrays and the tables' rows, by polars' streaming engine where it takes part."""
     import polars as pl
 
     kinds = {"label": pl.Float32} | dict.fromkeys(DENSE_COLUMNS, pl.Float32) | dict.fromkeys(FIELDS, pl.String)
@@ -48,8 +52,8 @@ def with_polars(path: str, threshold: int) -> tuple[int, int]:
     return _checked(label, dense, ids), table_rows
 
 
-def with_duckdb(path: str, threshold: int) -> tuple[int, int]:
-    """Rows and table rows, by DuckDB in memory; rows stay in the file's order."""
+def with_duckdb(path: str, threshold: int) -> tuple[Arrays, int]:
+    """The arrays and the tables' rows, by DuckDB in memory; rows stay in the file's order."""
     import duckdb
 
     kinds = {"label": "FLOAT"} | dict.fromkeys(DENSE_COLUMNS, "FLOAT") | dict.fromkeys(FIELDS, "VARCHAR")
@@ -73,9 +77,9 @@ def with_duckdb(path: str, threshold: int) -> tuple[int, int]:
     return _checked(arrays["label"], *stacked), table_rows
 
 
-def _checked(label: np.ndarray, dense: np.ndarray, ids: np.ndarray) -> int:
-    """The number of rows, of arrays of the shapes and kinds that training takes."""
+def _checked(label: np.ndarray, dense: np.ndarray, ids: np.ndarray) -> Arrays:
+    """The arrays, which have the shapes and kinds that training takes."""
     assert dense.shape == (len(label), DENSE)
     assert ids.shape == (len(label), len(FIELDS))
     assert (dense.dtype, ids.dtype) == (np.float32, np.int32)
-    return len(label)
+    return label, dense, ids

@@ -7,14 +7,17 @@ optimizers. Modules have the names of this project's parameters, so that both si
 
 import os
 import time
+from collections.abc import Iterable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.batches import DENSE, draw_batch, fill_weights
+from benchmarks.batches import DENSE, Batch, draw_batch, fill_weights
+from benchmarks.moves import with_moves
 from benchmarks.networks import (
     BOTTOM,
     CROSS_LAYERS,
@@ -136,9 +139,8 @@ def prepare(options: dict[str, Any]) -> Turn:
     _fill(network)
     optimizers = _optimizers(options["optimizer"], network, tables)
 
-    def turn(command: dict[str, Any]) -> dict[str, Any]:
-        size, losses = command["batch_size"], []
-        batches = [draw_batch(sizes, size, command["first"] + i) for i in range(command["steps"])]
+    def train(batches: list[Batch]) -> dict[str, Any]:
+        losses = []
         started = time.perf_counter()
         for batch in batches:
             ids, dense, label = map(torch.from_numpy, batch)
@@ -153,9 +155,19 @@ def prepare(options: dict[str, Any]) -> Turn:
             losses.append(loss.detach())
         mean_loss = float(torch.stack(losses).mean())
         seconds = time.perf_counter() - started
-        return {"samples": size * len(batches), "seconds": seconds, "loss": mean_loss, "peak_bytes": peak_bytes()}
+        return {"samples": sum(len(batch.label) for batch in batches), "seconds": seconds, "loss": mean_loss}
+
+    def turn(command: dict[str, Any]) -> dict[str, Any]:
+        batches = [draw_batch(sizes, command["batch_size"], command["first"] + i) for i in range(command["steps"])]
+        memory = (lambda: _memory(tables.values())), (lambda: _memory([network]))
+        reply = with_moves(lambda: train(batches), *memory, sizes, batches[-1].ids)
+        return reply | {"peak_bytes": peak_bytes()}
 
     return turn
+
+
+def _memory(modules: Iterable[nn.Module]) -> list[np.ndarray]:
+    return [weight.detach().numpy() for module in modules for weight in module.parameters()]
 
 
 def _table(name: str, rows: int, width: int) -> nn.Embedding:

@@ -34,16 +34,16 @@ def required() -> dict[str, str]:
 def check_versions(settings: BenchmarkSettings) -> dict[str, str]:
     """The peers' installed versions; InputError where one is not the pinned one (a build's +suffix is free)."""
     python = peers_python(settings)
-    script = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    done = subprocess.run([python, "-c", script, *required()], capture_output=True, text=True, timeout=60)
-    found = dict(zip(required(), done.stdout.split(), strict=False))
+    script = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()))"
+    done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    found = dict(line.split("==") for line in done.stdout.split())
     for package, wanted in required().items():
         if found.get(package, "none").split("+")[0] != wanted:
             raise InputError(
                 f"--peers={settings.peers}: has {package} {found.get(package, 'not at all')}, {wanted} is pinned; "
-                "delete the folder, it is made again"
+                f"install what {REQUIREMENTS.name} says, or delete the folder: it is made again"
             )
-    return found
+    return {package: found[package] for package in required()}
 
 
 def _make(folder: Path, python: Path) -> None:

@@ -1,13 +1,14 @@
 """Training: samples/s beside PyTorch eager, and beside the step's matrix products alone.
 
-Both sides start from the same weights and train on the same batches: their losses are compared turn by turn, so that a
-figure is of like work or there is none.
+Both sides start from the same weights and train on the same batches: their losses, and how far they moved the weights,
+are compared turn by turn, so that a figure is of like work or there is none.
 """
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from benchmarks.batches import table_sizes
 from benchmarks.figures import Figure, geometric_mean
@@ -15,8 +16,10 @@ from benchmarks.peers import peers_python
 from benchmarks.settings import BenchmarkSettings
 from benchmarks.turns import Contender, started, take_turns
 
-FRESH_TOLERANCE, LATER_TOLERANCE = 1e-5, 1e-2
-"""Relative, of a turn's mean loss: of the first steps, and of those hundreds later, when rounding has grown."""
+_FRESH = {"loss": 1 + 1e-5, "tables_moved": 1.01, "network_moved": 1.01}
+_LATER = {"loss": 1.01, "tables_moved": 100.0, "network_moved": 100.0}
+"""How many times the other side's a number may be: in the first steps, and hundreds later, when rounding has grown, and
+a network that learns from random labels may have come to rest on one side and not yet on the other."""
 _WARM_UP_STEPS = 3
 _MIB = 1 << 20
 
@@ -53,7 +56,7 @@ def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterato
             what, bar = f"{model}, {optimizer}, batch {batch_size}", f"≥ {0.7 if batch_size <= 128 else 0.85}"
             for number, (our, peer) in enumerate(zip(ours, peers, strict=True)):
                 is_fresh = number == 0 and batch_size == settings.batch_sizes[0]
-                check_like_work(our["loss"], peer["loss"], FRESH_TOLERANCE if is_fresh else LATER_TOLERANCE, what)
+                check_like_work(our, peer, what, is_fresh=is_fresh)
             rounds = rates(ours[1:]), "PyTorch", rates(peers[1:])
             yield batch_size, Figure("training", what, "samples/s", *rounds, bar=bar)
         peaks = ((replies[-1]["peak_bytes"] / _MIB,) for replies in (ours, peers))
@@ -61,10 +64,12 @@ def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterato
         yield 0, Figure("training", what, "MiB", next(peaks), "PyTorch", next(peaks), less_is_better=True)
 
 
-def check_like_work(ours: float, peers: float, tolerance: float, where: str) -> None:
-    """RuntimeError where the mean losses of a turn differ by more than `tolerance`, relative: no such figure counts."""
-    if not abs(ours - peers) <= tolerance * abs(peers):
-        raise RuntimeError(f"{where}: unlike work, the mean loss is {ours} here and {peers} in PyTorch")
+def check_like_work(ours: dict[str, Any], peers: dict[str, Any], where: str, *, is_fresh: bool) -> None:
+    """RuntimeError where a turn's mean losses differ, or how far tables or network moved: no such figure counts."""
+    for what, most in (_FRESH if is_fresh else _LATER).items():
+        our, peer = ours[what], peers[what]
+        if not (0 < our <= most * peer and peer <= most * our):
+            raise RuntimeError(f"{where}: unlike work, {what} is {our} here and {peer} in PyTorch")
 
 
 def rates(replies: list[dict[str, float]]) -> tuple[float, ...]:
