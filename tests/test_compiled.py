@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
+from utils import compiled
 from utils.compiled import CompiledCell
 
 
@@ -28,6 +29,16 @@ def test_every_call_gives_what_the_cell_gives_whatever_its_shape(monkeypatch: py
         total, calls = run(Tensor(np.full((rows, 2), call, np.float32)))
         assert (float(total), float(calls[0])) == (2 * rows * call, call)
     assert asked == [(3, 2), (5, 2)]
+
+
+def test_on_another_device_mindspore_calls_the_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    cell, asked = Count(), []
+    compile_cell = cell.compile
+    monkeypatch.setattr(cell, "compile", lambda *inputs: (asked.append(inputs[0].shape), compile_cell(*inputs)))
+    monkeypatch.setattr(compiled.ms, "get_context", {"device_target": "Ascend"}.get)
+    run, x = CompiledCell(cell), Tensor(np.ones((2, 2), np.float32))
+    assert [float(run(x)[1][0]) for _ in range(3)] == [1, 2, 3]
+    assert len(asked) == 3
 
 
 def test_a_weight_that_is_set_between_calls_is_used() -> None:

@@ -13,7 +13,7 @@ from utils.training.schedule import hyper_at
 ROWS, WIDTH, RATE = 50, 3, 0.05
 Batches = list[tuple[np.ndarray, np.ndarray]]
 
-pytestmark = pytest.mark.parametrize("on_host", [False, True])
+in_graph_and_on_host = pytest.mark.parametrize("on_host", [False, True])
 
 
 def train(name: str, batches: Batches, l2: float, on_host: bool) -> tuple[np.ndarray, ReferenceOptimizer]:
@@ -29,6 +29,7 @@ def train(name: str, batches: Batches, l2: float, on_host: bool) -> tuple[np.nda
     return weight.asnumpy(), reference
 
 
+@in_graph_and_on_host
 @pytest.mark.parametrize(("name", "l2"), [("sgd", 0), ("adagrad", 0), ("lazy_adam", 0), ("adam", 0), ("adam", 0.1)])
 def test_many_steps_equal_numpy_with_repeated_rows(name: str, l2: float, on_host: bool) -> None:
     random = np.random.default_rng(1)
@@ -40,6 +41,7 @@ def test_many_steps_equal_numpy_with_repeated_rows(name: str, l2: float, on_host
     np.testing.assert_allclose(found, reference.weights, rtol=2e-5, atol=2e-6)
 
 
+@in_graph_and_on_host
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam"])
 def test_rows_outside_the_batch_keep_every_bit(name: str, on_host: bool) -> None:
     random = np.random.default_rng(2)
@@ -55,6 +57,7 @@ def test_rows_outside_the_batch_keep_every_bit(name: str, on_host: bool) -> None
     assert (found[touched] != start[touched]).all()
 
 
+@in_graph_and_on_host
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam"])
 def test_a_zero_gradient_on_fresh_rows_changes_nothing(name: str, on_host: bool) -> None:
     start = np.random.default_rng(0).standard_normal((ROWS, WIDTH)).astype(np.float32)
@@ -62,6 +65,7 @@ def test_a_zero_gradient_on_fresh_rows_changes_nothing(name: str, on_host: bool)
     assert np.array_equal(found, start)
 
 
+@in_graph_and_on_host
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam", "adam"])
 def test_runs_repeat_bit_for_bit(name: str, on_host: bool) -> None:
     random = np.random.default_rng(3)
@@ -70,6 +74,7 @@ def test_runs_repeat_bit_for_bit(name: str, on_host: bool) -> None:
     assert first.tobytes() == second.tobytes()
 
 
+@in_graph_and_on_host
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam", "adam"])
 def test_rows_of_other_ranks_change_nothing(name: str, on_host: bool) -> None:
     batches = []
@@ -81,6 +86,7 @@ def test_rows_of_other_ranks_change_nothing(name: str, on_host: bool) -> None:
     np.testing.assert_allclose(found, reference.weights, rtol=2e-5, atol=2e-6)
 
 
+@in_graph_and_on_host
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam", "adam"])
 def test_a_batch_may_be_one_row(name: str, on_host: bool) -> None:
     batch = np.array([ROWS - 1], np.int32), np.full((1, WIDTH), 0.3, np.float32)
@@ -89,12 +95,12 @@ def test_a_batch_may_be_one_row(name: str, on_host: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "lazy_adam"])
-def test_the_number_of_threads_changes_no_bit(name: str, on_host: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_changes_no_bit(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(4)
     rows = random.integers(0, ROWS + 5, 100_000).astype(np.int32)
     gradients = random.standard_normal((len(rows), WIDTH)).astype(np.float32) * (rows < ROWS)[:, None]
     found = []
     for cores in (1, 3):
         monkeypatch.setattr(cpu_kernels, "available_cores", lambda cores=cores: cores)
-        found.append(train(name, [(rows, gradients)], 0, on_host)[0].tobytes())
+        found.append(train(name, [(rows, gradients)], 0, on_host=True)[0].tobytes())
     assert found[0] == found[1]

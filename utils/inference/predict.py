@@ -10,7 +10,6 @@ from mindspore import Tensor, nn
 
 from utils.compiled import CompiledCell
 from utils.errors import InputError
-from utils.threads import OnOwnCores
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """ids (B, F) int32 and dense (B, max(d, 1)) float32 -> probabilities (B,) float32, for any B."""
@@ -35,7 +34,7 @@ def predictor_of_file(path: Path) -> Predict:
 
 def predictor_of_scorer(scorer: Callable) -> Predict:
     """The evaluation graph of a checkpoint, or a loaded MINDIR."""
-    run = OnOwnCores(CompiledCell(scorer))
+    run = CompiledCell(scorer)
 
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
         return run(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]

@@ -15,7 +15,6 @@ from utils.data.reading import Part, read_batches
 from utils.device import reading_workers, set_up_device, this_rank
 from utils.errors import InputError
 from utils.model import Model, door_settings
-from utils.threads import OnOwnCores
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, now
@@ -58,7 +57,7 @@ def evaluate(
     scorer: ScoreStep, folder: Path, data: DataManifest, split: str, batch_size: int, workers: int
 ) -> dict[str, float]:
     """AUC, logloss and accuracy over every row of a split; the same figures on every rank."""
-    metrics, run = BinaryMetrics(), OnOwnCores(CompiledCell(scorer))
+    metrics, run = BinaryMetrics(), CompiledCell(scorer)
     part = Part(batch_size, *this_rank())
     for batch in read_batches(folder, data, split, part, workers=workers):
         scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]

@@ -109,7 +109,7 @@ def _train_epoch(
         run.data_folder, run.data, "train", part,
         seed=(settings.seed, progress.epoch), workers=reading_workers(settings.num_parallel_workers),
     )  # fmt: skip
-    run.training.step.set_train(True)
+    run.training.step.set_train()
     bar = tqdm(
         batches, total=progress.step + steps_of(run.rows, part), initial=progress.step, unit="step",
         desc=f"epoch {progress.epoch}", mininterval=1.0, dynamic_ncols=True, disable=not run.is_first_rank,

@@ -11,7 +11,6 @@ from utils.compiled import CompiledCell
 from utils.device import host_view
 from utils.embedding.tables import EmbeddingTables
 from utils.layers import Rows, SumOverRanks
-from utils.threads import OnOwnCores
 
 
 class TrainStep:
@@ -39,7 +38,7 @@ class TrainStep:
         on_host = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
         self.host_optimizers = [one.optimizer for one, here in zip(tables, on_host, strict=True) if here]
         self.graph = StepGraph(network, tables, optimizers, on_host, loss_scale, clip_norm)
-        self._run_graph = OnOwnCores(CompiledCell(self.graph))
+        self._run_graph = CompiledCell(self.graph)
 
     def __call__(self, *inputs: Tensor) -> Tensor:
         """The inputs are those of StepGraph.construct."""
@@ -49,9 +48,9 @@ class TrainStep:
             optimizer.update_on_host(*_flat(host_view(rows, np.int32), host_view(gradient)), hyper)
         return loss
 
-    def set_train(self, mode: bool) -> None:
-        """Switch the network to training, or to evaluation."""
-        self.graph.set_train(mode)
+    def set_train(self) -> None:
+        """Switch the network, which evaluation shares, back to training."""
+        self.graph.set_train(True)
 
 
 class StepGraph(nn.Cell):
