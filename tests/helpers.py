@@ -104,6 +104,6 @@ class ReferenceOptimizer:
 def update(optimizer: nn.Cell, rows: np.ndarray, gradients: np.ndarray, hyper: tuple, *, on_host: bool) -> None:
     """Let a table's optimizer apply gradients (n, D) of rows (n,), in the graph or, if it can, on the host."""
     if on_host and optimizer.can_update_on_host:
-        optimizer.update_on_host(rows, gradients, tuple(float(number.asnumpy()) for number in hyper))
+        optimizer.update_on_host(rows, gradients, tuple(map(float, hyper)))
     else:
-        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper)
+        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), tuple(map(Tensor, hyper)))

@@ -49,9 +49,8 @@ def primitives(case: Case, folder: Path) -> set[str]:
         ids = np.zeros((BATCH, len(TABLE_SIZES)), np.int32)
         dense = np.zeros((BATCH, case.dense_columns or 1), np.float32)
         column = np.ones((BATCH, 1), np.float32)
-        inputs = ids, dense, column, column, column.astype(np.int32), np.float32(BATCH)
-        hyper = hyper_at(TrainSettings(), 1, 1.0)
-        step = _compiled(AsItIs(training.step.graph), (*map(Tensor, inputs), *hyper), folder)
+        inputs = ids, dense, column, column, column, column.astype(np.int32), *hyper_at(TrainSettings(), 1, 1.0)
+        step = _compiled(AsItIs(training.step.graph), tuple(map(Tensor, inputs)), folder)
         return step | _compiled(training.scorer, (Tensor(ids), Tensor(dense)), folder)
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mindspore import Tensor
 
 from utils.config import PreprocessSettings, TrainSettings
 from utils.data.convert import convert
@@ -57,7 +56,6 @@ def test_only_the_wide_part_has_weights_for_products(crossed: Path) -> None:
 
     before = training.arrays()["wide"].copy()
     batch = next(iter(read_batches(crossed, data, "train", Part(ROWS))))
-    rest = np.zeros((ROWS, 1), np.int32), np.float32(ROWS)
-    training.step(*map(Tensor, (*batch[:4], *rest)), *hyper_at(settings, 1, 1.0))
+    training.step(*batch[:4], np.zeros((ROWS, 1), np.int32), ROWS, hyper_at(settings, 1, 1.0))
     moved = np.flatnonzero((training.arrays()["wide"] != before)[single:, 0])
     assert set(moved) == set(np.unique(batch.ids[:, 2]))

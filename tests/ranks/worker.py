@@ -10,7 +10,6 @@ import json
 import sys
 
 import numpy as np
-from mindspore import Tensor
 
 from utils.config import DeviceSettings, TrainSettings, from_dict
 from utils.data.reading import Part, row_keys
@@ -46,8 +45,8 @@ def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     for step, rows in enumerate(job["rows"], 1):
         part = Part(job["global_batch"] // ranks, rank, ranks)
         keys = row_keys(settings.seed, step, part, rows)
-        inputs = *own_rows(global_batch(step, rows, features), part), keys, np.float32(rows)
-        losses.append(float(training.step(*map(Tensor, inputs), *hyper_at(settings, step, 1.0)).asnumpy()))
+        batch = own_rows(global_batch(step, rows, features), part)
+        losses.append(float(training.step(*batch, keys, rows, hyper_at(settings, step, 1.0)).asnumpy()))
     traffic = [training.traffic_line(job["global_batch"] // ranks)] if ranks > 1 else []
     return found | arrays("end", training, rank) | {"losses": np.array(losses), "traffic": np.array(traffic)}
 

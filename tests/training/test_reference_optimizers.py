@@ -74,7 +74,7 @@ def test_dense_ftrl_equals_numpy_and_its_l1_gives_zeros() -> None:
     optimizer = dense_optimizer("ftrl", (weight,), FTRL_SETTINGS, "CPU")
     for step in range(1, 7):
         gradient = normal(ROWS, WIDTH, seed=step) * np.linspace(0, 1, WIDTH, dtype=np.float32) ** 2
-        optimizer((Tensor(gradient),), hyper_at(FTRL_SETTINGS, step, 1.0))
+        optimizer((Tensor(gradient),), tuple(map(Tensor, hyper_at(FTRL_SETTINGS, step, 1.0))))
         reference.apply(np.arange(ROWS), gradient.astype(np.float64))
     np.testing.assert_allclose(weight.asnumpy(), reference.weights, rtol=1e-4, atol=1e-6)
     assert (weight.asnumpy()[:, 0] == 0).all()
@@ -114,7 +114,7 @@ def test_l2_moves_every_row_of_a_table_on_every_step() -> None:
     for step in range(1, 4):
         rows, gradients = draw(step)
         before = weight.asnumpy().copy()
-        optimizer(Tensor(rows), optimizer.gradient(Tensor(rows), Tensor(gradients)), hyper_at(settings, step, 1.0))
+        update(optimizer, rows, gradients, hyper_at(settings, step, 1.0), on_host=False)
         g = summed(rows, gradients) + L2 * expected
         moment1, moment2 = 0.9 * moment1 + 0.1 * g, 0.999 * moment2 + 0.001 * g**2
         corrected = np.sqrt(1 - 0.999**step) / (1 - 0.9**step)

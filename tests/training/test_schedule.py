@@ -32,7 +32,7 @@ def test_warm_up_comes_before_decay() -> None:
 
 
 def test_adams_powers_belong_to_the_step() -> None:
-    rate, beta1, beta2 = (float(value.asnumpy()) for value in hyper_at(TrainSettings(learning_rate=0.5), 3, 0.1))
+    rate, beta1, beta2 = map(float, hyper_at(TrainSettings(learning_rate=0.5), 3, 0.1))
     assert (rate, beta1, beta2) == (pytest.approx(0.05), pytest.approx(0.9**3), pytest.approx(0.999**3))
 
 

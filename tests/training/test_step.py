@@ -63,10 +63,10 @@ def take_steps(training: Training, *batches: Rows) -> list[float]:
     """The losses of one step a batch; all weights are updated."""
     losses = []
     for step, rows in enumerate(batches, 1):
-        keys, count = np.zeros((len(rows.ids), 1), np.int32), np.float32(rows.present.sum())
-        inputs = map(Tensor, (rows.ids, rows.dense, rows.label, rows.present, keys, count))
+        keys, count = np.zeros((len(rows.ids), 1), np.int32), int(rows.present.sum())
         hyper = hyper_at(TrainSettings(learning_rate=RATE), step, 1.0)
-        losses.append(float(training.step(*inputs, *hyper).asnumpy()))
+        loss = training.step(rows.ids, rows.dense, rows.label, rows.present, keys, count, hyper)
+        losses.append(float(loss.asnumpy()))
     return losses
 
 

@@ -82,8 +82,8 @@ class Training:
     def train_on(self, batch: Batch, part: Part, global_step: int, rate_factor: float = 1.0) -> Tensor:
         """Take the step numbered `global_step` from 1; returns the mean loss over the global batch."""
         keys = row_keys(self.settings.seed, global_step, part, batch.global_rows)
-        arrays = batch.ids, batch.dense, batch.label, batch.present, keys, np.asarray(batch.global_rows, np.float32)
-        return self.step(*map(Tensor.from_numpy, arrays), *hyper_at(self.settings, global_step, rate_factor))
+        hyper = hyper_at(self.settings, global_step, rate_factor)
+        return self.step(batch.ids, batch.dense, batch.label, batch.present, keys, batch.global_rows, hyper)
 
     def parameter_count(self) -> int:
         """Weights that are trained, all ranks' tables included."""

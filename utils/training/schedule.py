@@ -1,7 +1,6 @@
 """The step's changing numbers: learning rate with warm-up and decay, and Adam's powers."""
 
 import numpy as np
-from mindspore import Tensor
 
 from utils.config import TrainSettings
 from utils.errors import InputError
@@ -29,7 +28,7 @@ def learning_rate_at(settings: TrainSettings, step: int, factor: float = 1.0) ->
     return rate
 
 
-def hyper_at(settings: TrainSettings, step: int, factor: float) -> tuple[Tensor, Tensor, Tensor]:
+def hyper_at(settings: TrainSettings, step: int, factor: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Learning rate, BETA1 ** step and BETA2 ** step, float32 scalars, of the step numbered `step` from 1."""
     rate = learning_rate_at(settings, step, factor)
-    return tuple(Tensor.from_numpy(np.asarray(value, np.float32)) for value in (rate, BETA1**step, BETA2**step))
+    return tuple([np.asarray(value, np.float32) for value in (rate, BETA1**step, BETA2**step)])

@@ -37,15 +37,27 @@ class TrainStep:
         """
         on_host = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
         self.host_optimizers = [one.optimizer for one, here in zip(tables, on_host, strict=True) if here]
+        self.loss_scale = np.float32(loss_scale)
         self.graph = StepGraph(network, tables, optimizers, on_host, loss_scale, clip_norm)
         self._run_graph = CompiledCell(self.graph)
 
-    def __call__(self, *inputs: Tensor) -> Tensor:
-        """The inputs are those of StepGraph.construct."""
-        loss, for_host = self._run_graph(*inputs)
-        hyper = tuple(number.item() for number in inputs[-3:])
+    def __call__(
+        self,
+        ids: np.ndarray,
+        dense: np.ndarray,
+        label: np.ndarray,
+        present: np.ndarray,
+        keys: np.ndarray,
+        global_rows: int,
+        hyper: tuple[np.ndarray, ...],
+    ) -> Tensor:
+        """The inputs are those of StepGraph.construct, but for `global_rows`, those that all ranks have together."""
+        shares = present * (self.loss_scale / np.float32(global_rows))
+        arrays = (ids, dense, label, present, shares, keys, *hyper)
+        loss, for_host = self._run_graph(*map(Tensor.from_numpy, arrays))
+        numbers = tuple([number.item() for number in hyper])
         for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
-            optimizer.update_on_host(*_flat(host_view(rows, np.int32), host_view(gradient)), hyper)
+            optimizer.update_on_host(*_flat(host_view(rows, np.int32), host_view(gradient)), numbers)
         return loss
 
     def set_train(self) -> None:
@@ -56,9 +68,9 @@ class TrainStep:
 class StepGraph(nn.Cell):
     """construct(...) -> the mean loss of the batch, and for tables that the host updates the held rows and gradients.
 
-    Its inputs: ids (B, F) int32; dense (B, d), label (B, 1) and present (B, 1) float32; keys (B, 1) int32, random
-    numbers for dropout; count, the rows that are present in the global batch, and the three numbers of
-    `utils.training.schedule.hyper_at`, float32 scalars.
+    Its inputs: ids (B, F) int32; dense (B, d), label, present and shares (B, 1) float32, a row's share being the loss
+    scale over the rows of the global batch, and 0 where it is not present; keys (B, 1) int32, random numbers for
+    dropout; and the three numbers of `utils.training.schedule.hyper_at`, float32 scalars.
     """
 
     def __init__(
@@ -94,15 +106,13 @@ class StepGraph(nn.Cell):
         dense: Tensor,
         label: Tensor,
         present: Tensor,
+        shares: Tensor,
         keys: Tensor,
-        count: Tensor,
         learning_rate: Tensor,
         beta1_power: Tensor,
         beta2_power: Tensor,
     ) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...]]:
         embeddings = lookup(self.tables, ids)
-        # The loss is the mean over the global batch, times the loss scale.
-        shares = present * (self.loss_scale / count)
         loss, gradients = self.value_and_grad(embeddings, dense, label, (present, keys), shares)
         of_weights = self.scaled(self.summed(gradients[1]), 1 / self.loss_scale)
         rows, of_tables = (), ()
@@ -121,7 +131,8 @@ class StepGraph(nn.Cell):
                 for_host = (*for_host, (rows[i], of_tables[i]))
             else:
                 tables.optimizer(*_flat(rows[i], of_tables[i]), hyper)
-        return self.sum_over_ranks(loss / self.loss_scale), for_host
+        (loss,) = self.scaled((loss,), 1 / self.loss_scale)
+        return self.sum_over_ranks(loss), for_host
 
     def summed(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The network's gradients, of all ranks together."""
