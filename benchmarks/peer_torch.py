@@ -2,7 +2,8 @@
 
 Of what PyTorch offers it has the fastest that was found: the 26 tables are one `nn.Embedding(sparse=True)` with
 offsets (half the time of 26 of them), DLRM's pairs are taken by `index_select`, and the network's weights have fused
-optimizers. Modules have the names of this project's parameters, so that both sides start from the same weights.
+optimizers. Tables and their accumulators lie in NumPy's memory, which has pages of 2 MB, as this project's do. Modules
+have the names of this project's parameters, so that both sides start from the same weights.
 """
 
 import os
@@ -171,9 +172,9 @@ def _memory(modules: Iterable[nn.Module]) -> list[np.ndarray]:
 
 
 def _table(name: str, rows: int, width: int) -> nn.Embedding:
-    weight = torch.empty(rows, width)
-    fill_weights(weight.numpy(), name)
-    return nn.Embedding(rows, width, sparse=True, _weight=weight)
+    weight = np.empty((rows, width), np.float32)
+    fill_weights(weight, name)
+    return nn.Embedding(rows, width, sparse=True, _weight=torch.from_numpy(weight))
 
 
 def _fill(network: nn.Module) -> None:
@@ -193,4 +194,7 @@ def _optimizers(name: str, network: nn.Module, tables: dict[str, nn.Embedding]) 
     if name == "sgd":
         return [torch.optim.SGD(network.parameters(), rate, fused=True), torch.optim.SGD(of_tables, rate)]
     adagrad = torch.optim.Adagrad(of_tables, rate, initial_accumulator_value=INITIAL_ACCUMULATOR, eps=0.0)
+    for weight in of_tables:
+        adagrad.state[weight]["sum"] = None  # frees its memory
+        adagrad.state[weight]["sum"] = torch.from_numpy(np.full(weight.shape, INITIAL_ACCUMULATOR, np.float32))
     return [Adam(network, rate), adagrad]
