@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.batches import table_sizes
 from benchmarks.figures import Figure
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.settings import TURNS_WHERE_CLOSE, BenchmarkSettings
 from benchmarks.turns import Contender, started, take_turns
 
 _MIB = 1 << 20
@@ -25,7 +25,7 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
                 steps = max(1, settings.samples // batch_size)
                 commands = [
                     {"batch_size": batch_size, "steps": steps, "first": number * steps}
-                    for number in range(1 + settings.rounds)
+                    for number in range(1 + TURNS_WHERE_CLOSE * settings.rounds)
                 ]
                 many, few = take_turns(workers, commands)
                 ratios = tuple(a["seconds"] / b["seconds"] for a, b in zip(many[1:], few[1:], strict=True))
