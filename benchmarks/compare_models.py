@@ -62,7 +62,7 @@ def main() -> None:
         preset_of(model, settings.preset)
     output = Path(settings.output_path).resolve()
     results = [run_model(model, settings, output / model) for model in settings.models]
-    (output / "comparison.md").write_text(f"{markdown_table(results)}\n")
+    (output / "comparison.md").write_text(f"{markdown_table(results)}\n", encoding="utf-8")
     write_csv(results, output / "comparison.csv")
     draw_curves(results, output / "curves.png")
     print(markdown_table(results))
@@ -109,10 +109,10 @@ def run_command(model: str, command: str, flags: list[str], folder: Path) -> str
     """What a model's command printed, which is also kept in `<folder>/<command>.log`."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{command}.log"
-    with log.open("w") as file:
+    with log.open("w", encoding="utf-8") as file:
         words = [sys.executable, str(REPOSITORY / model / f"{command}.py"), *flags]
         code = subprocess.run(words, cwd=folder, stdin=subprocess.DEVNULL, stdout=file, stderr=file).returncode
-    text = log.read_text(errors="replace")
+    text = log.read_text(errors="replace", encoding="utf-8")
     if code:
         said = re.findall(r"^error: (.*)", text, re.MULTILINE)
         raise InputError(f"{model}: {said[-1]}" if said else f"{model}: {command}.py ended with {code}; see {log}")
@@ -141,7 +141,7 @@ def markdown_table(results: list[Result]) -> str:
 def write_csv(results: list[Result], path: Path) -> None:
     """The same table with all digits."""
     columns = [field.name for field in dataclasses.fields(Result) if field.name != "curve"]
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows([getattr(result, column) for column in columns] for result in results)

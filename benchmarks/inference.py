@@ -28,7 +28,9 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
 
 
 def _latencies(settings: BenchmarkSettings, data: Path, folder: Path) -> Iterator[Figure]:
-    sizes = [field["table_size"] for field in json.loads((data / "manifest.json").read_text())["fields"]]
+    sizes = [
+        field["table_size"] for field in json.loads((data / "manifest.json").read_text(encoding="utf-8"))["fields"]
+    ]
     here, peers = Path(sys.executable), peers_python(settings)
     onnx = {"path": str(folder / "dlrm.onnx"), "sizes": sizes}
     sides = (

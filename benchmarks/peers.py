@@ -27,7 +27,7 @@ def peers_python(settings: BenchmarkSettings) -> Path:
 
 def required() -> dict[str, str]:
     """The pinned version of each package."""
-    lines = (line.split("#")[0].strip() for line in REQUIREMENTS.read_text().splitlines())
+    lines = (line.split("#")[0].strip() for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines())
     return dict(line.split("==") for line in lines if "==" in line)
 
 
@@ -35,7 +35,7 @@ def check_versions(settings: BenchmarkSettings) -> dict[str, str]:
     """The peers' installed versions; InputError where one is not the pinned one (a build's +suffix is free)."""
     python = peers_python(settings)
     script = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()))"
-    done = subprocess.run([python, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([python, "-c", script], capture_output=True, encoding="utf-8", timeout=60, check=True)
     found = dict(line.split("==") for line in done.stdout.split())
     for package, wanted in required().items():
         if found.get(package, "none").split("+")[0] != wanted:

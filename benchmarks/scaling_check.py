@@ -85,7 +85,7 @@ def train(ranks: int, data: Path, epochs: int, timeout: float) -> Measured:
         said = run(command, folder, timeout)
         loopback = loopback_bytes() - before
         log = Path(folder) / "log0" / "output.log"
-        text = log.read_text(errors="replace") if log.exists() else ""
+        text = log.read_text(errors="replace", encoding="utf-8") if log.exists() else ""
     found = re.search(r"exchange: ([\d,]+) bytes sent.* sums of gradients and loss: ([\d,]+) bytes", text)
     start = re.search(r"([\d,]+) steps an epoch, ([\d,]+) parameters", text)
     if not found or not start:
@@ -97,7 +97,9 @@ def train(ranks: int, data: Path, epochs: int, timeout: float) -> Measured:
 
 def run(command: list[str], folder: str, timeout: float) -> str:
     """What a command said on standard error; after `timeout` seconds it is asked to end, and then made to."""
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as job:
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as job:
         try:
             return job.communicate(timeout=timeout)[1]
         except subprocess.TimeoutExpired:
@@ -112,7 +114,7 @@ def run(command: list[str], folder: str, timeout: float) -> str:
 def loopback_bytes() -> int:
     """Bytes that this machine has sent to itself so far."""
     try:
-        (line,) = re.findall(r"^\s*lo:(.*)", _LOOPBACK.read_text(), re.MULTILINE)
+        (line,) = re.findall(r"^\s*lo:(.*)", _LOOPBACK.read_text(encoding="utf-8"), re.MULTILINE)
     except (OSError, ValueError):
         raise InputError(f"--check: {_LOOPBACK} shows no interface lo; check on Linux") from None
     return int(line.split()[8])

@@ -18,7 +18,7 @@ Turn = Callable[[dict], dict]
 
 def main() -> None:
     """Serve turns; what a library prints goes to standard error."""
-    replies = os.fdopen(os.dup(1), "w", buffering=1)
+    replies = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     turn = importlib.import_module(sys.argv[1]).prepare(json.loads(sys.argv[2]))
     replies.write("{}\n")
@@ -29,7 +29,7 @@ def main() -> None:
 def peak_bytes(process: int | str = "self") -> int:
     """The most memory that a process has held (Linux's resident set; pages of mapped files count); 0 where it ended."""
     try:
-        status = Path(f"/proc/{process}/status").read_text()
+        status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return int(status.split("VmHWM:")[1].split()[0]) * 1024 if "VmHWM:" in status else 0

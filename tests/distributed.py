@@ -12,7 +12,7 @@ from tests.helpers import REPOSITORY, launcher_environment
 from utils.hccl_tools.hccl_tools import rank_table
 
 # A test's own lines may come before it.
-DLRM_DOOR = (REPOSITORY / "dlrm" / "train.py").read_text()
+DLRM_DOOR = (REPOSITORY / "dlrm" / "train.py").read_text(encoding="utf-8")
 TIMEOUT = 180
 # A fault must not outlive this.
 FAULT_TIMEOUT = 60
@@ -21,7 +21,7 @@ FAULT_TIMEOUT = 60
 def make_model_folder(folder: Path, train: str) -> Path:
     """A model's folder: the launchers, and `train` as its train.py."""
     folder.mkdir(parents=True)
-    (folder / "train.py").write_text(train)
+    (folder / "train.py").write_text(train, encoding="utf-8")
     (folder / "scripts").symlink_to(REPOSITORY / "scripts")
     return folder
 
@@ -39,7 +39,7 @@ def job(
     environment = launcher_environment(wait=wait) | {"DEVICE_TARGET": target}
     command = [shell, f"scripts/{script}", *map(str, words)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True) as launcher:
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, encoding="utf-8") as launcher:
         try:
             yield launcher
         finally:
@@ -56,7 +56,10 @@ def run_job(folder: Path, *words: object, **how: object) -> subprocess.Completed
 
 def output(folder: Path) -> str:
     """What the ranks and the launcher have said last: shown where a test fails."""
-    return "".join(path.read_text()[-3000:] for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log"))
+    return "".join(
+        path.read_text(encoding="utf-8")[-3000:]
+        for path in (*folder.glob("log?/output.log"), folder / "ms_log/output.log")
+    )
 
 
 def processes_in(folder: Path) -> list[psutil.Process]:

@@ -15,7 +15,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = sorted(
     path.parent.name
     for path in REPOSITORY.glob("*/train.py")
-    if (init := path.parent / "src" / "__init__.py").exists() and re.search(r"^MODEL\b", init.read_text(), re.MULTILINE)
+    if (init := path.parent / "src" / "__init__.py").exists()
+    and re.search(r"^MODEL\b", init.read_text(encoding="utf-8"), re.MULTILINE)
 )
 LOSS_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) epoch: (\d+),? step: (\d+), loss is ([-+\d.eE]+)$")
 
@@ -34,7 +35,7 @@ def run_door(
     """Run one of a model's commands in the folder `cwd` and wait for its end."""
     options = {"stdin": subprocess.DEVNULL} | options if "input" not in options else options
     return subprocess.run(
-        door_command(model, door, *words), cwd=cwd, timeout=timeout, capture_output=True, text=True, **options
+        door_command(model, door, *words), cwd=cwd, timeout=timeout, capture_output=True, encoding="utf-8", **options
     )
 
 
@@ -62,7 +63,7 @@ def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 def loss_lines(path: Path) -> list[str]:
     """The lines of a loss log without their time stamps."""
-    return [re.sub(r"^\S+ \S+ ", "", line) for line in path.read_text().splitlines()]
+    return [re.sub(r"^\S+ \S+ ", "", line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 class ReferenceOptimizer:

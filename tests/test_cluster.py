@@ -30,7 +30,9 @@ def test_flags_say_who_is_who() -> None:
 
 @pytest.mark.parametrize(("node_rank", "expected"), [(None, 1), (0, 0)])
 def test_a_rank_table_says_who_is_who(node_rank: int | None, expected: int, tmp_path: Path) -> None:
-    (tmp_path / "table.json").write_text(json.dumps(rank_table_of([ELSEWHERE, "127.0.0.1"], range(4, 6))))
+    (tmp_path / "table.json").write_text(
+        json.dumps(rank_table_of([ELSEWHERE, "127.0.0.1"], range(4, 6))), encoding="utf-8"
+    )
     cluster = cluster_of(LaunchSettings(ranks=4, rank_table=str(tmp_path / "table.json"), node_rank=node_rank))
     assert (cluster.nodes, cluster.node_rank) == (2, expected)
     assert (cluster.master_addr, cluster.master_port) == (ELSEWHERE, 8118)
@@ -54,7 +56,7 @@ def test_a_rank_table_says_who_is_who(node_rank: int | None, expected: int, tmp_
 )
 def test_what_no_rank_could_start_with(flags: dict, servers: list[str], message: str, tmp_path: Path) -> None:
     if servers:
-        (tmp_path / "table.json").write_text(json.dumps(rank_table_of(servers, range(2))))
+        (tmp_path / "table.json").write_text(json.dumps(rank_table_of(servers, range(2))), encoding="utf-8")
         flags = {**flags, "rank_table": str(tmp_path / "table.json")}
     with pytest.raises(InputError, match=message):
         cluster_of(LaunchSettings(ranks=4, **flags))

@@ -26,7 +26,7 @@ def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
     def read(preset: str = "", *argv: str) -> tuple[TrainSettings, NetworkSettings]:
-        (tmp_path / "config" / "usual.yaml").write_text(preset)
+        (tmp_path / "config" / "usual.yaml").write_text(preset, encoding="utf-8")
         return load_settings(
             (TrainSettings, NetworkSettings),
             list(argv),
@@ -61,10 +61,10 @@ def test_lists(load, text: str) -> None:
 
 
 def test_a_bare_preset_name_is_looked_for_here_then_in_config(load, tmp_path: Path) -> None:
-    (tmp_path / "config" / "small.yaml").write_text("batch_size: 5")
+    (tmp_path / "config" / "small.yaml").write_text("batch_size: 5", encoding="utf-8")
     assert load("", "--config_path=small.yaml")[0].batch_size == 5
     assert load("", "--config_path", "small")[0].batch_size == 5
-    (tmp_path / "small.yaml").write_text("batch_size: 6")
+    (tmp_path / "small.yaml").write_text("batch_size: 6", encoding="utf-8")
     assert load("", "--config_path=small.yaml")[0].batch_size == 6
     assert load("", f"--config_path={tmp_path / 'config' / 'small.yaml'}")[0].batch_size == 5
 

@@ -12,7 +12,7 @@ from utils.device import TARGETS
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
 from utils.training.dense_optimizers import DENSE_OPTIMIZERS
 
-REVIEWED = yaml.safe_load(Path(__file__).with_name("platforms_reviewed.yaml").read_text())
+REVIEWED = yaml.safe_load(Path(__file__).with_name("platforms_reviewed.yaml").read_text(encoding="utf-8"))
 NORMED = {"batch_norm": True, "dropout": 0.1}
 MIX = {"cross_type": "mix", "cross_layers": 1, "cross_rank": 2, "cross_experts": 2}
 DLRM = {"embedding_dim": 8, "bottom_mlp": [16, 8], "top_mlp": [16, 1]}

@@ -20,7 +20,11 @@ class Square(nn.Cell):
 def cores_of_workers() -> list[set[int]]:
     tasks = Path("/proc/self/task").iterdir()
     named = [(task / "comm", int(task.name)) for task in tasks]
-    return [os.sched_getaffinity(thread) for comm, thread in named if comm.read_text().startswith("KernelThread")]
+    return [
+        os.sched_getaffinity(thread)
+        for comm, thread in named
+        if comm.read_text(encoding="utf-8").startswith("KernelThread")
+    ]
 
 
 def test_where_there_are_too_many_workers_each_gets_a_core(monkeypatch: pytest.MonkeyPatch) -> None:

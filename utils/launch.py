@@ -90,7 +90,7 @@ def _make_logs(cluster: Cluster) -> None:
     for rank in cluster.local_ranks:
         log = _log_of(rank)
         log.parent.mkdir(exist_ok=True)
-        log.write_text("")
+        log.write_text("", encoding="utf-8")
         link = _MSRUN_LOG / f"worker_{rank}.log"
         link.unlink(missing_ok=True)
         link.symlink_to(Path("..") / log)
@@ -107,7 +107,7 @@ class _Job:
         self.scheduler: int | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._pass_on)
-        with (_MSRUN_LOG / "msrun.log").open("w") as log:
+        with (_MSRUN_LOG / "msrun.log").open("w", encoding="utf-8") as log:
             environment = with_this_python() | cluster.environment(cluster.node_rank)
             # In a session of its own, so that Ctrl-C comes to the ranks once, from here.
             self.msrun = subprocess.Popen(
@@ -174,7 +174,9 @@ def _fail(who: str, code: int | None, log: Path) -> int:
     how = "ended at once" if code is None else f"ended with exit code {code}"
     if code is not None and code < 0:
         how = f"was killed by signal {-code}"
-    errors = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("error: ")]
+    errors = [
+        line for line in log.read_text(errors="replace", encoding="utf-8").splitlines() if line.startswith("error: ")
+    ]
     why = f" ({errors[-1]})" if errors else ""
     print(f"error: {who} failed first, it {how}; see {log}{why}", file=sys.stderr)
     if code is None:

@@ -24,7 +24,7 @@ FILES = {
 
 def report(folder: Path, model: str, seconds: int) -> str:
     """The table for what a quick start of `model`, which took `seconds`, left in `folder`."""
-    teacher = SyntheticReport(**json.loads((folder / "data" / "train.txt.teacher.json").read_text()))
+    teacher = SyntheticReport(**json.loads((folder / "data" / "train.txt.teacher.json").read_text(encoding="utf-8")))
     splits = DataManifest.load(folder / "data" / "mindrecord").splits
     auc = _last_number(folder / "logs" / "eval.log", r"'auc': ([\d.]+)")
     logloss = _last_number(folder / "logs" / "eval.log", r"'logloss': ([\d.]+)")
@@ -36,7 +36,9 @@ def report(folder: Path, model: str, seconds: int) -> str:
         "accuracy": f"test AUC {auc:.4f}, best attainable {teacher.attainable_auc:.4f}",
         "": f"{share:.1%} of the way from 0.5 to it",
         "logloss": f"{logloss:.4f}, best attainable {teacher.attainable_logloss:.4f}",
-        "scored rows": " ".join(f"{float(line):.4f}" for line in (folder / "probabilities.txt").read_text().split()),
+        "scored rows": " ".join(
+            f"{float(line):.4f}" for line in (folder / "probabilities.txt").read_text(encoding="utf-8").split()
+        ),
         "time": f"{seconds / 60:.1f} minutes after the install",
         "files": f"in {folder}",
     }
@@ -47,7 +49,7 @@ def report(folder: Path, model: str, seconds: int) -> str:
 
 def _last_number(log: Path, pattern: str) -> float:
     """The number in the last match of `pattern` in a log, whatever the case of its words."""
-    return float(re.findall(pattern, log.read_text(), re.IGNORECASE)[-1].replace(",", ""))
+    return float(re.findall(pattern, log.read_text(encoding="utf-8"), re.IGNORECASE)[-1].replace(",", ""))
 
 
 if __name__ == "__main__":

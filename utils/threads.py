@@ -57,7 +57,7 @@ def _worker_threads() -> list[tuple[str, int]]:
     found = []
     for task in Path("/proc/self/task").iterdir():
         with suppress(OSError):  # other threads end while this one looks
-            name = (task / "comm").read_text().strip()
+            name = (task / "comm").read_text(encoding="utf-8").strip()
             if name.startswith(_WORKERS):
                 found.append((name, int(task.name)))
     return found

@@ -13,7 +13,7 @@ from tests.helpers import REPOSITORY, check_refused
 
 def compare(*words: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / "benchmarks" / "compare_models.py"), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +23,16 @@ def compared(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["--models=deepfm,dlrm", "--epochs=2", "--seed=7", "--device_target=CPU", "--output_path=out"]
     done = compare(f"--dataset_path={tiny_data}", *words, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == (folder / "out" / "comparison.md").read_text()
+    assert done.stdout == (folder / "out" / "comparison.md").read_text(encoding="utf-8")
     return folder / "out"
 
 
 def test_the_tables_have_a_line_for_each_model(compared: Path) -> None:
-    with (compared / "comparison.csv").open() as file:
+    with (compared / "comparison.csv").open(encoding="utf-8") as file:
         rows = {row["model"]: {key: float(value) for key, value in row.items() if key != "model"}
                 for row in csv.DictReader(file)}  # fmt: skip
     assert list(rows) == ["deepfm", "dlrm"]
-    lines = (compared / "comparison.md").read_text().splitlines()[2:]
+    lines = (compared / "comparison.md").read_text(encoding="utf-8").splitlines()[2:]
     order = sorted(rows, key=lambda model: -rows[model]["auc"])
     for model, line in zip(order, lines, strict=True):
         row, cells = rows[model], [cell.strip() for cell in line.strip("|").split("|")]
@@ -43,8 +43,8 @@ def test_the_tables_have_a_line_for_each_model(compared: Path) -> None:
         assert 0 < row["minutes"] < 4
         assert cells[:2] == [model, f"{row['auc']:.4f}"]
         assert cells[4] == f"{row['parameters']:,.0f}"
-        assert f"{row['parameters']:,.0f} parameters" in (compared / model / "train.log").read_text()
-        assert f"'{row['auc']}" in (compared / model / "eval.log").read_text().replace(": ", ": '")
+        assert f"{row['parameters']:,.0f} parameters" in (compared / model / "train.log").read_text(encoding="utf-8")
+        assert f"'{row['auc']}" in (compared / model / "eval.log").read_text(encoding="utf-8").replace(": ", ": '")
 
 
 def test_the_picture_is_one(compared: Path) -> None:

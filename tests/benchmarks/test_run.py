@@ -20,7 +20,7 @@ TINY = [
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / "benchmarks" / "run.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=550)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=550)
 
 
 def figures_of(done: subprocess.CompletedProcess[str]) -> list[dict]:

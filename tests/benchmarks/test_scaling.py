@@ -43,7 +43,7 @@ def with_flags(ranks: int = 8, **flags: object) -> Estimate:
 
 def scaling(*words: object, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(REPOSITORY / "benchmarks" / "scaling.py"), *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(command, cwd=cwd, capture_output=True, encoding="utf-8", timeout=timeout)
 
 
 @pytest.mark.parametrize("rows", DEFAULT.rows)

@@ -20,7 +20,7 @@ def contender(name: str = "a") -> Contender:
 def state(process: int) -> str:
     """The letter that Linux has for a process's state; "" where there is none."""
     path = Path(f"/proc/{process}/stat")
-    return path.read_text().rpartition(")")[2].split()[0] if path.exists() else ""
+    return path.read_text(encoding="utf-8").rpartition(")")[2].split()[0] if path.exists() else ""
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:

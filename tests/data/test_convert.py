@@ -45,7 +45,7 @@ def settings(data: Path, output: Path, **changes: object) -> PreprocessSettings:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "train.txt"
-    path.write_text("\n".join(criteo_lines(7013)) + "\n")
+    path.write_text("\n".join(criteo_lines(7013)) + "\n", encoding="utf-8")
     return path
 
 
@@ -180,7 +180,7 @@ def test_hashed_fields_need_no_vocabulary(data: Path, tmp_path: Path) -> None:
 def test_reused_vocabulary_maps_unseen_tokens_to_0(data: Path, tmp_path: Path) -> None:
     first = convert(settings(data, tmp_path / "first", threshold=2))
     later = tmp_path / "later.txt"
-    later.write_text("\n".join([*criteo_lines(7013)[:50], "1\t50\t3\tnew\tnew\tnew"]))
+    later.write_text("\n".join([*criteo_lines(7013)[:50], "1\t50\t3\tnew\tnew\tnew"]), encoding="utf-8")
     folder = convert(settings(later, tmp_path / "second", vocabulary=str(first), split="none"))
     assert DataManifest.load(folder).table_sizes == DataManifest.load(first).table_sizes
     assert DataManifest.load(folder).vocabulary_sha256 == DataManifest.load(first).vocabulary_sha256
@@ -194,12 +194,14 @@ def test_reused_vocabulary_maps_unseen_tokens_to_0(data: Path, tmp_path: Path) -
 
 def test_a_test_file_alone_is_converted_with_an_earlier_vocabulary(tmp_path: Path) -> None:
     schema = tmp_path / "schema.yaml"
-    schema.write_text("name: pairs\nheader: true\nlabel: y\nsparse: [a, b]\ntransform: none\nsplit: files\n")
-    (tmp_path / "train.csv").write_text("y,a,b\n1,x,u\n0,z,v\n")
+    schema.write_text(
+        "name: pairs\nheader: true\nlabel: y\nsparse: [a, b]\ntransform: none\nsplit: files\n", encoding="utf-8"
+    )
+    (tmp_path / "train.csv").write_text("y,a,b\n1,x,u\n0,z,v\n", encoding="utf-8")
     first = convert(PreprocessSettings(data_path=str(tmp_path), schema=str(schema), output_path=str(tmp_path / "one")))
     later = tmp_path / "later"
     later.mkdir()
-    (later / "test.csv").write_text("y,a,b\n1,z,new\n")
+    (later / "test.csv").write_text("y,a,b\n1,z,new\n", encoding="utf-8")
     for number, path in enumerate((later, later / "test.csv")):
         given = {"data_path": str(path), "schema": str(schema), "output_path": str(tmp_path / f"two{number}")}
         folder = convert(PreprocessSettings(**given, vocabulary=str(first)))
@@ -278,10 +280,11 @@ def test_crosses_and_minmax_of_a_file_with_a_header(tmp_path: Path) -> None:
     schema = tmp_path / "shop.yaml"
     schema.write_text(
         "header: true\ndense: [price]\nsparse: [user, item]\ncrosses: [[user, item]]\ntransform: minmax\nsplit: none\n"
-        "label: label\nfields: {user: {hash_buckets: 5}, user_x_item: {min_count: 2}}\n"
+        "label: label\nfields: {user: {hash_buckets: 5}, user_x_item: {min_count: 2}}\n",
+        encoding="utf-8",
     )
     source = tmp_path / "rows.csv"
-    source.write_text("user,item,price,label\n" + "a,x,2,1\na,y,4,0\na,x,,1\nb,x,10,0\n" * 30)
+    source.write_text("user,item,price,label\n" + "a,x,2,1\na,y,4,0\na,x,,1\nb,x,10,0\n" * 30, encoding="utf-8")
     folder = convert(PreprocessSettings(data_path=str(source), output_path=str(tmp_path / "out"), schema=str(schema)))
     manifest = DataManifest.load(folder)
     assert [(field.name, field.table_size) for field in manifest.fields] == [
@@ -297,10 +300,10 @@ def test_crosses_and_minmax_of_a_file_with_a_header(tmp_path: Path) -> None:
 
 
 def test_few_bad_rows_are_shown_and_skipped(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    lines = data.read_text().splitlines()
+    lines = data.read_text(encoding="utf-8").splitlines()
     for number in range(12):
         lines[number * 10] = "2" + lines[number * 10][1:]
-    data.write_text("\n".join(lines))
+    data.write_text("\n".join(lines), encoding="utf-8")
     folder = convert(settings(data, tmp_path / "out", max_bad_rows=0.002, split="none"))
     shown = [line for line in capsys.readouterr().err.splitlines() if "skipped" in line]
     assert shown[0].endswith(f"{data}:1: label '2' is none of 1, 0")
@@ -365,10 +368,10 @@ def test_an_earlier_output_is_replaced_and_anything_else_is_kept(data: Path, tmp
     assert DataManifest.load(folder).table_sizes == (4, 4, 4)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "train.txt"]
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("keep")
+    (tmp_path / "mine" / "thesis.txt").write_text("keep", encoding="utf-8")
     with pytest.raises(InputError, match="is no converted data"):
         convert(settings(data, tmp_path / "mine"))
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "keep"
+    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "keep"
 
 
 def test_more_workers_than_cores(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -378,7 +381,7 @@ def test_more_workers_than_cores(data: Path, tmp_path: Path, capsys: pytest.Capt
 
 def test_a_killed_run_leaves_nothing_that_looks_finished(data: Path, tmp_path: Path) -> None:
     large = tmp_path / "large.txt"
-    large.write_text(data.read_text() * 100)
+    large.write_text(data.read_text(encoding="utf-8") * 100, encoding="utf-8")
     code = (
         f"from utils.config import *; from utils.data.convert import *; convert({settings(large, tmp_path / 'out')!r})"
     )

@@ -37,10 +37,10 @@ SHAPES = [(5, 10), (300, 100), (1003, 3), (1003, 10), (130, 1)]
 def numbered(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path]:
     """Converted data whose dense value is the row's number, by rows and rows a pack."""
     folder = tmp_path_factory.mktemp("numbered")
-    (folder / "schema.yaml").write_text(SCHEMA)
+    (folder / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
     for rows, pack in SHAPES:
         raw = folder / f"{rows}_{pack}.csv"
-        raw.write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(rows)))
+        raw.write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(rows)), encoding="utf-8")
         convert(
             PreprocessSettings(
                 data_path=str(raw), output_path=str(raw.with_suffix("")), schema=str(folder / "schema.yaml"),

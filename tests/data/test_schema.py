@@ -18,7 +18,7 @@ columns: [y, a, u, v]
 
 def write(folder: Path, text: str) -> str:
     path = folder / "small.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return str(path)
 
 

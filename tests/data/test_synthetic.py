@@ -13,7 +13,7 @@ from utils.data import synthetic
 from utils.data.synthetic import MISSING, Rows, draw_rows, open_world, write_criteo_like
 from utils.errors import InputError
 
-STATISTICS = json.loads(Path(synthetic.__file__).with_name("criteo_statistics.json").read_text())
+STATISTICS = json.loads(Path(synthetic.__file__).with_name("criteo_statistics.json").read_text(encoding="utf-8"))
 SAMPLE = 100_000
 
 
@@ -35,9 +35,12 @@ def test_bytes_do_not_depend_on_threads(tmp_path: Path) -> None:
 
 def test_lines_hold_what_was_drawn(tmp_path: Path) -> None:
     report = write_criteo_like(tmp_path / "train.txt", 20_000, seed=9)
-    assert json.loads((tmp_path / "train.txt.teacher.json").read_text())["attainable_auc"] == report.attainable_auc
+    assert (
+        json.loads((tmp_path / "train.txt.teacher.json").read_text(encoding="utf-8"))["attainable_auc"]
+        == report.attainable_auc
+    )
     drawn = draw_rows(open_world(20_000), 9, 0, 20_000)
-    lines = [line.split("\t") for line in (tmp_path / "train.txt").read_text().splitlines()]
+    lines = [line.split("\t") for line in (tmp_path / "train.txt").read_text(encoding="utf-8").splitlines()]
     assert {len(line) for line in lines} == {40}
     assert [int(line[0]) for line in lines] == drawn.labels.tolist()
     dense = [[int(text) if text else MISSING for text in line[1:14]] for line in lines]

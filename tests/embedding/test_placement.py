@@ -86,7 +86,7 @@ def test_one_rank_sends_nothing() -> None:
 def plan(data: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """What `python -m utils.embedding.placement` says about a data set."""
     command = [sys.executable, "-m", "utils.embedding.placement", f"--dataset_path={data}", *flags]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
 
 
 def test_the_command_prints_what_each_rank_holds_serves_and_sends(tiny_data: Path) -> None:

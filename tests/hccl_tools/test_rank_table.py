@@ -18,17 +18,19 @@ TOOL = Path(__file__).parents[2] / "utils/hccl_tools/hccl_tools.py"
 def table(tmp_path: Path) -> Path:
     """The rank table of a server with eight devices."""
     configuration = tmp_path / "hccn.conf"
-    configuration.write_text("".join(f"address_{i}=192.98.92.{100 + i}\nnetmask_{i}=255.255.255.0\n" for i in range(8)))
+    configuration.write_text(
+        "".join(f"address_{i}=192.98.92.{100 + i}\nnetmask_{i}=255.255.255.0\n" for i in range(8)), encoding="utf-8"
+    )
     done = subprocess.run(
         [sys.executable, TOOL, "--device_num=[0,8)", f"--hccn_conf={configuration}", "--server_ip=10.0.0.7"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True,
+        cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=60, check=True,
     )  # fmt: skip
     return tmp_path / done.stdout.strip()
 
 
 def test_a_written_table_is_accepted(table: Path) -> None:
     assert read_rank_table(table, 8) == RankTable(table, ("10.0.0.7",), (tuple(range(8)),))
-    devices = json.loads(table.read_text())["server_list"][0]["device"]
+    devices = json.loads(table.read_text(encoding="utf-8"))["server_list"][0]["device"]
     assert devices[3] == {"device_id": "3", "device_ip": "192.98.92.103", "rank_id": "3"}
 
 
@@ -44,15 +46,15 @@ def test_a_written_table_is_accepted(table: Path) -> None:
     ],
 )
 def test_a_wrong_table_is_refused(table: Path, change, message: str) -> None:
-    content = json.loads(table.read_text())
+    content = json.loads(table.read_text(encoding="utf-8"))
     change(content["server_list"][0]["device"])
-    table.write_text(json.dumps(content))
+    table.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_rank_table(table, 8)
 
 
 def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "table.json").write_text("{")
+    (tmp_path / "table.json").write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match="not JSON"):
         read_rank_table(tmp_path / "table.json", 8)
 
@@ -60,11 +62,11 @@ def test_text_that_is_no_json_is_refused(tmp_path: Path) -> None:
 def test_ranks_are_dealt_out_evenly_over_the_servers(tmp_path: Path) -> None:
     content = rank_table_of(["10.0.0.7", "10.0.0.8"], range(2))
     path = tmp_path / "table.json"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     assert read_rank_table(path, 4) == RankTable(path, ("10.0.0.7", "10.0.0.8"), ((0, 1), (0, 1)))
     first, second = (server["device"] for server in content["server_list"])
     first.append(second.pop() | {"device_id": "2", "rank_id": "2"})
     second[0]["rank_id"] = "3"
-    path.write_text(json.dumps(content))
+    path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=r"server_list\[0\]: must have the ranks \[0, 1\]"):
         read_rank_table(path, 4)

@@ -55,16 +55,16 @@ def test_the_exported_file_equals_the_network_at_any_batch_size(
 def test_an_export_that_differs_from_the_network_is_not_written(
     with_dense: tuple[ScoreStep, CheckpointManifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    (tmp_path / name).write_text("the former one")
+    (tmp_path / name).write_text("the former one", encoding="utf-8")
     monkeypatch.setattr(exporting, "TOLERANCES", {".mindir": -1.0, ".onnx": -1.0})
     with pytest.raises(InputError, match=rf"{name}.*differs.*nothing was written"):
         export(*with_dense, tmp_path / name)
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "the former one")]
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [(name, "the former one")]
 
 
 def test_a_folder_that_cannot_be_written_is_named(
     with_dense: tuple[ScoreStep, CheckpointManifest], tmp_path: Path
 ) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"file/served\.mindir.*cannot be written"):
         export(*with_dense, tmp_path / "file" / "served.mindir")

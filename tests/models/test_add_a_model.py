@@ -13,7 +13,7 @@ import pytest
 from tests.helpers import REPOSITORY
 from tests.models.conftest import metrics_in, training_flags
 
-GUIDE = (REPOSITORY / "utils" / "README.md").read_text()
+GUIDE = (REPOSITORY / "utils" / "README.md").read_text(encoding="utf-8")
 NETWORK, PRESET = (re.search(rf"```{kind}\n(.*?)```", GUIDE, re.DOTALL)[1] for kind in ("python", "yaml"))
 (COPY_DOORS,) = re.findall(r"^for door in .*$", GUIDE, re.MULTILINE)
 
@@ -27,8 +27,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(REPOSITORY / "pyproject.toml", place)
     for folder in ("src", "config"):
         (place / "fm" / folder).mkdir(parents=True)
-    (place / "fm" / "src" / "__init__.py").write_text(NETWORK)
-    (place / "fm" / "config" / "quickstart.yaml").write_text(PRESET)
+    (place / "fm" / "src" / "__init__.py").write_text(NETWORK, encoding="utf-8")
+    (place / "fm" / "config" / "quickstart.yaml").write_text(PRESET, encoding="utf-8")
     (place / "dlrm").symlink_to(REPOSITORY / "dlrm")
     subprocess.run(["sh", "-c", COPY_DOORS], cwd=place, check=True, timeout=20)
     (place / "dlrm").unlink()
@@ -39,7 +39,9 @@ def run(place: Path, *words: object) -> str:
     """What a Python command in the model's folder says on standard output."""
     environment = os.environ | {"PYTHONPATH": str(place)}
     command = [sys.executable, *map(str, words)]
-    done = subprocess.run(command, cwd=place / "fm", env=environment, capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        command, cwd=place / "fm", env=environment, capture_output=True, encoding="utf-8", timeout=500
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -54,8 +56,8 @@ def test_it_trains_evaluates_exports_and_scores(place: Path, tiny_data: Path) ->
     assert metrics_in(trained)["auc"] > 0.6
     evaluated = run(place, "eval.py", "--checkpoint_path=checkpoint", target)
     assert metrics_in(evaluated) == pytest.approx(metrics_in(trained), abs=1e-6)
-    rows = (tiny_data.parent / "train.txt").read_text().splitlines(keepends=True)[:50]
-    (place / "fm" / "rows.txt").write_text("".join(rows))
+    rows = (tiny_data.parent / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)[:50]
+    (place / "fm" / "rows.txt").write_text("".join(rows), encoding="utf-8")
     scored = []
     for words in (["MINDIR", "--mindir_path=fm.mindir"], ["ONNX", "--mindir_path=fm.onnx"]):
         export = ["--checkpoint_path=checkpoint", f"--file_format={words[0]}", target]
@@ -71,7 +73,7 @@ def test_it_is_tested_by_existing(place: Path) -> None:
     words = ["-m", "pytest", "-p", "no:cacheprovider", "tests/models/test_train.py", "tests/models/test_evaluate.py"]
     said = subprocess.run(
         [sys.executable, *words, "-vv"], cwd=place, env=os.environ | {"PYTHONPATH": str(place)},
-        capture_output=True, text=True, timeout=500,
+        capture_output=True, encoding="utf-8", timeout=500,
     )  # fmt: skip
     assert said.returncode == 0, said.stdout + said.stderr
     assert "[fm]" in said.stdout

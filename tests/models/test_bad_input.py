@@ -77,10 +77,10 @@ def answers(
 
 def put_bad_files(folder: Path) -> None:
     (folder / "empty").mkdir()
-    (folder / "file").write_text("a file where a folder is wanted")
-    (folder / "bad.yaml").write_text("learning_rte: 0.1\n")
+    (folder / "file").write_text("a file where a folder is wanted", encoding="utf-8")
+    (folder / "bad.yaml").write_text("learning_rte: 0.1\n", encoding="utf-8")
     (folder / "bad.mindir").write_bytes(os.urandom(100))
-    (folder / "rows.txt").write_text("\t".join(["1"] * 40) + "\n1\t2\t3\n")
+    (folder / "rows.txt").write_text("\t".join(["1"] * 40) + "\n1\t2\t3\n", encoding="utf-8")
 
 
 def put_strangers_checkpoint(folder: Path, known: Path) -> None:

@@ -30,11 +30,11 @@ fields: {{user_x_item: {{hash_buckets: {BUCKETS}}}}}
 def crossed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Converted rows of users, items and their products."""
     folder = tmp_path_factory.mktemp("crossed")
-    (folder / "schema.yaml").write_text(SCHEMA)
+    (folder / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
     random = np.random.default_rng(0)
     rows = zip(random.integers(0, USERS, ROWS), random.integers(0, ITEMS, ROWS), strict=True)
     lines = [f"{(user + item) % 2},{user * 0.5},u{user},i{item}\n" for user, item in rows]
-    (folder / "train.txt").write_text("".join(lines))
+    (folder / "train.txt").write_text("".join(lines), encoding="utf-8")
     return convert(PreprocessSettings(data_path=str(folder / "train.txt"), output_path=str(folder / "mindrecord"),
                                       schema=str(folder / "schema.yaml")))  # fmt: skip
 

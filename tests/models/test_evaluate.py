@@ -13,7 +13,7 @@ from utils.data.manifest import DataManifest
 
 def raw_rows(data: Path, split: str) -> list[str]:
     """The raw lines of a split: the test split is the last seventh of the file."""
-    lines = (data.parent / "train.txt").read_text().splitlines(keepends=True)
+    lines = (data.parent / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)
     train = DataManifest.load(data).splits["train"].rows
     return lines[:train] if split == "train" else lines[train:]
 
@@ -21,7 +21,7 @@ def raw_rows(data: Path, split: str) -> list[str]:
 @pytest.mark.parametrize("split", ["test", "train"])
 def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path, tmp_path: Path, split: str) -> None:
     rows = raw_rows(tiny_data, split)
-    (tmp_path / "rows.txt").write_text("".join(rows))
+    (tmp_path / "rows.txt").write_text("".join(rows), encoding="utf-8")
     inferred = run_door(trained.model, "infer", f"--checkpoint_path={trained.last}", "--input=rows.txt", cwd=tmp_path)
     probability = np.array(inferred.stdout.split(), np.float32)
     label = np.array([line.split("\t", 1)[0] for line in rows], int)
@@ -39,6 +39,6 @@ def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path,
         abs=1e-6,
     )
     (log,) = (path for path in tmp_path.glob("*.log"))
-    assert log.read_text() in done.stdout
+    assert log.read_text(encoding="utf-8") in done.stdout
     if split == "test":
-        assert found == pytest.approx(metrics_in((trained.folder / "auc.log").read_text()), abs=1e-6)
+        assert found == pytest.approx(metrics_in((trained.folder / "auc.log").read_text(encoding="utf-8")), abs=1e-6)

@@ -48,8 +48,8 @@ def exported(trained: Finished, tiny_data: Path, tmp_path_factory: pytest.TempPa
     ):
         done = run_door(trained.model, "export", *words, cwd=folder)
         assert done.returncode == 0, done.stderr
-    rows = (tiny_data.parent / "train.txt").read_text().splitlines(keepends=True)[-ROWS:]
-    (folder / "rows.txt").write_text("".join(rows))
+    rows = (tiny_data.parent / "train.txt").read_text(encoding="utf-8").splitlines(keepends=True)[-ROWS:]
+    (folder / "rows.txt").write_text("".join(rows), encoding="utf-8")
     words = [f"--checkpoint_path={trained.checkpoints}", "--input=rows.txt", "--infer_batch_size=1"]
     return Exported(folder, rows, scores(trained.model, *words, cwd=folder, rows=ROWS))
 
@@ -96,7 +96,7 @@ def test_unknown_tokens_are_like_never_seen_ones_and_order_is_kept(
     """A compressed file: the rows backwards, then one row with two spellings of tokens that training never saw."""
     dense = exported.rows[0].split("\t")[:14]
     unknown = ["\t".join([*dense, *[token] * 26]) + "\n" for token in ("ffffffff", "0badcafe")]
-    with gzip.open(tmp_path / "rows.txt.gz", "wt") as file:
+    with gzip.open(tmp_path / "rows.txt.gz", "wt", encoding="utf-8") as file:
         file.writelines([*reversed(exported.rows), *unknown])
     # The exported model and what lies beside it may move.
     for source in (exported.folder / "served.mindir", exported.folder / "served.serving"):

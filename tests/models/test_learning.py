@@ -57,7 +57,9 @@ def test_it_beats_logistic_regression_and_comes_close_to_the_teacher(
     assert done.returncode == 0, done.stderr
     evaluated = run_door(model, "eval", "--checkpoint_path=checkpoint", cwd=tmp_path)
     auc = metrics_in(evaluated.stdout)["auc"]
-    attainable = json.loads((known_teacher.parent / "train.txt.teacher.json").read_text())["attainable_auc"]
+    attainable = json.loads((known_teacher.parent / "train.txt.teacher.json").read_text(encoding="utf-8"))[
+        "attainable_auc"
+    ]
     print(f"{model}: AUC {auc:.4f}, linear {linear_auc:.4f}, attainable {attainable:.4f}")
     assert auc > linear_auc
     assert auc > attainable - 0.02

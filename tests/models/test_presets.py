@@ -50,7 +50,7 @@ def test_a_criteo_preset_trains(model: str, preset: str, tiny_data: Path, tmp_pa
     flags = [f"--config_path={preset}", f"--dataset_path={tiny_data}", "--batch_size=256", "--epochs=2"]
     done = run_door(model, "train", *flags, "--device_target=CPU", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    found = [LOSS_LINE.match(line) for line in (tmp_path / "loss.log").read_text().splitlines()]
+    found = [LOSS_LINE.match(line) for line in (tmp_path / "loss.log").read_text(encoding="utf-8").splitlines()]
     losses = np.array([float(match[4]) for match in found])
     assert len(losses) == 2 * 14
     assert np.isfinite(losses).all()

@@ -19,7 +19,7 @@ from tests.models.conftest import Finished, training_flags
 @contextlib.contextmanager
 def started(model: str, *words: str, cwd: Path) -> Iterator[subprocess.Popen]:
     """A training in the background, which ends with the block at the latest."""
-    with (cwd / "output.log").open("w") as output:
+    with (cwd / "output.log").open("w", encoding="utf-8") as output:
         process = subprocess.Popen(door_command(model, "train", *words), cwd=cwd, stdout=output, stderr=output)
         try:
             yield process
@@ -33,7 +33,8 @@ def wait_for_lines(log: Path, lines: int, process: subprocess.Popen, timeout: fl
     """Wait until the log holds that many lines."""
     end = time.monotonic() + timeout
     while not log.exists() or len(log.read_bytes().splitlines()) < lines:
-        assert time.monotonic() < end and process.poll() is None, (log.parent / "output.log").read_text()  # noqa: PT018
+        still_waiting = time.monotonic() < end and process.poll() is None
+        assert still_waiting, (log.parent / "output.log").read_text(encoding="utf-8")
         time.sleep(0.005)
 
 
@@ -48,7 +49,7 @@ def test_a_run_that_was_ended_three_times_is_bit_identical_to_one_that_was_not(
             process.send_signal(number)
             code = process.wait(timeout=120)
         assert code == codes[number]
-        assert "Traceback" not in (tmp_path / "output.log").read_text()
+        assert "Traceback" not in (tmp_path / "output.log").read_text(encoding="utf-8")
         assert len(loss_lines(log)) < len(loss_lines(trained.folder / "loss.log"))
     done = run_door(trained.model, "train", *flags, cwd=tmp_path)
     assert done.returncode == 0

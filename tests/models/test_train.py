@@ -25,7 +25,7 @@ def test_it_writes_the_files_it_promises(trained: Finished, tiny_data: Path) -> 
 
 def test_every_step_has_a_line_of_at_least_seven_digits(trained: Finished, tiny_data: Path) -> None:
     steps = -(-DataManifest.load(tiny_data).splits["train"].rows // BATCH_SIZE)
-    found = [LOSS_LINE.match(line) for line in (trained.folder / "loss.log").read_text().splitlines()]
+    found = [LOSS_LINE.match(line) for line in (trained.folder / "loss.log").read_text(encoding="utf-8").splitlines()]
     assert all(found)
     places = [(int(match[2]), int(match[3])) for match in found]
     assert places == [(epoch, step) for epoch in range(1, EPOCHS + 1) for step in range(1, steps + 1)]
@@ -37,7 +37,7 @@ def test_every_step_has_a_line_of_at_least_seven_digits(trained: Finished, tiny_
 
 
 def test_every_epoch_is_evaluated(trained: Finished) -> None:
-    lines = (trained.folder / "auc.log").read_text().splitlines()
+    lines = (trained.folder / "auc.log").read_text(encoding="utf-8").splitlines()
     assert len(lines) == EPOCHS
     for line in lines:
         assert line in trained.done.stdout
@@ -74,7 +74,7 @@ def test_another_run_makes_room_starts_from_given_weights_and_warns_of_too_many_
     """One run of one epoch in a folder that holds an earlier run."""
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / f"{trained.model}-1_1.ckpt").write_bytes(b"earlier")
-    (tmp_path / "loss.log").write_text("earlier\n")
+    (tmp_path / "loss.log").write_text("earlier\n", encoding="utf-8")
     (tmp_path / "link").symlink_to(tiny_data / "train")
     flags = ["--batch_size=500", "--epochs=1", "--num_parallel_workers", "64", "--log_every=2", "--do_eval=False"]
     done = run_door(
@@ -85,7 +85,7 @@ def test_another_run_makes_room_starts_from_given_weights_and_warns_of_too_many_
     assert any(line.startswith("warning: --num_parallel_workers") for line in said(done))
     previous = tmp_path / "checkpoint.previous"
     assert (previous / f"{trained.model}-1_1.ckpt").read_bytes() == b"earlier"
-    found = [LOSS_LINE.match(line) for line in (tmp_path / "loss.log").read_text().splitlines()]
+    found = [LOSS_LINE.match(line) for line in (tmp_path / "loss.log").read_text(encoding="utf-8").splitlines()]
     assert [int(match[3]) for match in found] == [2, 4, 6]
     assert not (tmp_path / "auc.log").exists()
     # Another seed's first weights are near ln 2; the given weights have learned.

@@ -120,7 +120,7 @@ def run(cases: dict[str, Case], ranks: int, folder: Path) -> dict[str, Outcome]:
 def _run(jobs: list[dict], ranks: int, folder: Path) -> list[list[dict[str, np.ndarray]]]:
     """Run the worker on so many ranks: what each of them wrote, job by job."""
     folder.mkdir()
-    (folder / "jobs.json").write_text(json.dumps(jobs))
+    (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
     command = [str(WORKER), "jobs.json", "output"]
     if ranks == 1:
         command = [sys.executable, *command]
@@ -131,7 +131,7 @@ def _run(jobs: list[dict], ranks: int, folder: Path) -> list[list[dict[str, np.n
         ]  # fmt: skip
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        command, cwd=folder, env=with_this_python(), stdout=pipe, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=with_this_python(), stdout=pipe, stderr=subprocess.STDOUT, encoding="utf-8"
     ) as job:
         try:
             said, _ = job.communicate(timeout=120 + 20 * len(jobs) * ranks)

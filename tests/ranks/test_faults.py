@@ -42,7 +42,7 @@ def test_a_killed_rank_ends_the_job_which_resumes(tmp_path: Path, tiny_data: Pat
         assert launcher.wait(FAULT_TIMEOUT) == 128 + signal.SIGKILL, output(folder)
         assert processes_in(folder) == []
     sentence = "error: rank 1 failed first, it was killed by signal 9; see log1/output.log\n"
-    assert (folder / "ms_log/output.log").read_text() == sentence
+    assert (folder / "ms_log/output.log").read_text(encoding="utf-8") == sentence
 
     kept = sorted(path.name for path in checkpoints.iterdir())
     with job(folder, 3, tiny_data, *FLAGS, "--epochs=1000", "--resume") as launcher:
@@ -50,8 +50,11 @@ def test_a_killed_rank_ends_the_job_which_resumes(tmp_path: Path, tiny_data: Pat
         launcher.terminate()
         assert launcher.wait(FAULT_TIMEOUT) == 128 + signal.SIGTERM, output(folder)
         assert processes_in(folder) == []
-    assert (folder / "ms_log/output.log").read_text() == "ended by signal 15\n"
-    assert re.search(r"resumed from checkpoint/dlrm-\d+_\d+.ckpt at epoch \d", (folder / "log0/output.log").read_text())
+    assert (folder / "ms_log/output.log").read_text(encoding="utf-8") == "ended by signal 15\n"
+    assert re.search(
+        r"resumed from checkpoint/dlrm-\d+_\d+.ckpt at epoch \d",
+        (folder / "log0/output.log").read_text(encoding="utf-8"),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +93,7 @@ def test_a_rank_with_other_flags_ends_the_job(
     train = FURTHER_FLAGS.format([flag.format(data=data_of_rank_1)]) + DLRM_DOOR
     folder = make_model_folder(tmp_path / "my model", train)
     result = run_job(folder, 2, tiny_data, *FLAGS, "--epochs=1000")
-    said = (folder / "ms_log/output.log").read_text()
+    said = (folder / "ms_log/output.log").read_text(encoding="utf-8")
     assert result.returncode == 2, output(folder)
     assert re.fullmatch(
         rf"error: {first} failed first, it ended with exit code 2; see log./output.log {reason}.*\n", said

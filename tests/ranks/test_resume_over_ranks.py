@@ -39,7 +39,9 @@ def test_a_signal_ends_all_ranks_at_one_step_with_a_whole_checkpoint(interrupted
     assert len(list(checkpoint.arrays_of_ranks())) == 2
     assert sorted(losses(interrupted))[-1] == (epoch, step)
     for rank in range(2):
-        assert "ended by signal 15; go on with --resume" in (interrupted / f"log{rank}" / "output.log").read_text()
+        assert "ended by signal 15; go on with --resume" in (interrupted / f"log{rank}" / "output.log").read_text(
+            encoding="utf-8"
+        )
     assert not list((interrupted / "checkpoint").glob("*.partial"))
 
 
@@ -48,7 +50,7 @@ def test_it_goes_on_on_one_rank(interrupted: Path, tiny_data: Path, tmp_path: Pa
     shutil.copytree(interrupted, folder, symlinks=True)
     epoch, step = last_progress(folder)
     train(folder, 1, tiny_data, "--resume", f"--epochs={epoch + 1}")
-    said = (folder / "ms_log" / "output.log").read_text()
+    said = (folder / "ms_log" / "output.log").read_text(encoding="utf-8")
     assert f"resumed from checkpoint/dcn-{epoch}_{step}.ckpt at epoch {epoch}, step {step}" in said
     check_losses(folder, tiny_data, tmp_path / "uninterrupted", f"--epochs={epoch + 1}")
 

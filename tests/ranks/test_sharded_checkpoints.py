@@ -22,7 +22,7 @@ REPLICATE_BELOW = 50  # as the training has it
 def tool(*words: object, cwd: Path) -> str:
     """What `python -m utils.training.checkpoint …` prints."""
     command = [sys.executable, "-m", "utils.training.checkpoint", *map(str, words)]
-    done = subprocess.run(command, cwd=cwd, timeout=120, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=cwd, timeout=120, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -103,6 +103,6 @@ def test_a_checkpoint_that_lacks_a_rank_is_refused_and_the_one_before_it_resumes
     # What a killed rank leaves behind is not taken for a checkpoint.
     newest.rename(newest.with_name(newest.name + ".partial"))
     train(folder, finished.ranks, tiny_data, "--resume")
-    assert f"resumed from checkpoint/{before}" in (folder / "log0" / "output.log").read_text()
+    assert f"resumed from checkpoint/{before}" in (folder / "log0" / "output.log").read_text(encoding="utf-8")
     for rank in range(finished.ranks):
         assert (newest / rank_file(rank)).read_bytes() == (finished.last / rank_file(rank)).read_bytes()

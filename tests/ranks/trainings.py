@@ -15,7 +15,7 @@ FLAGS = (
 
 def dcn_folder(folder: Path) -> Path:
     """A folder to train DCN in."""
-    return make_model_folder(folder, (REPOSITORY / "dcn" / "train.py").read_text())
+    return make_model_folder(folder, (REPOSITORY / "dcn" / "train.py").read_text(encoding="utf-8"))
 
 
 def launched(ranks: int, data: Path, *flags: str) -> dict[str, object]:
@@ -56,7 +56,7 @@ def losses(folder: Path) -> dict[tuple[int, int], float]:
     """The loss of every epoch and step, from the logs of one rank and of several."""
     found = {}
     for log in (folder / "loss.log", folder / "log0" / "loss.log"):
-        for line in log.read_text().splitlines() if log.exists() else ():
+        for line in log.read_text(encoding="utf-8").splitlines() if log.exists() else ():
             match = LOSS_LINE.match(line)
             step = int(match[2]), int(match[3])
             assert step not in found

@@ -23,7 +23,7 @@ from utils.training.schedule import hyper_at
 
 def main(jobs_path: str, output: str) -> None:
     """Do all jobs, one after another."""
-    with open(jobs_path) as file:
+    with open(jobs_path, encoding="utf-8") as file:
         jobs = json.load(file)
     set_up_device(DeviceSettings("CPU"), 1)
     rank, ranks = set_up_ranks()

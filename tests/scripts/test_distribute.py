@@ -50,7 +50,7 @@ def started():
 
 
 def write_table(path: Path, servers: list[str], devices: range) -> Path:
-    path.write_text(json.dumps(rank_table_of(servers, devices)))
+    path.write_text(json.dumps(rank_table_of(servers, devices)), encoding="utf-8")
     return path
 
 
@@ -101,19 +101,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[
     assert dry.returncode == 0, dry.stderr
     assert {path.name for path in folder.iterdir()} == {"train.py", "scripts", "table.json"}
     result = run_job(folder, *words, script="run_distribute_train_ascend.sh")
-    assert result.returncode == 0, "".join(path.read_text() for path in folder.glob("*/output.log"))
+    assert result.returncode == 0, "".join(path.read_text(encoding="utf-8") for path in folder.glob("*/output.log"))
     assert re.fullmatch(r"process \d+, log ms_log/output.log\n", result.stdout)
     return folder, dry.stdout
 
 
 def test_what_a_training_leaves(trained: tuple[Path, str]) -> None:
     folder, _ = trained
-    assert (folder / "ms_log/output.log").read_text() == ""
-    assert "dlrm on 2 x CPU: 3,429 rows, 14 steps an epoch" in (folder / "log0/output.log").read_text()
+    assert (folder / "ms_log/output.log").read_text(encoding="utf-8") == ""
+    assert "dlrm on 2 x CPU: 3,429 rows, 14 steps an epoch" in (folder / "log0/output.log").read_text(encoding="utf-8")
     assert {path.name for path in (folder / "log1").iterdir()} == {"output.log"}
-    lines = (folder / "log0/loss.log").read_text().splitlines()
+    lines = (folder / "log0/loss.log").read_text(encoding="utf-8").splitlines()
     assert [LOSS_LINE.match(line)[3] for line in lines] == [str(step) for step in range(2, 15, 2)]
-    assert (folder / "log0/auc.log").read_text().count("EvalCallBack metric") == 1
+    assert (folder / "log0/auc.log").read_text(encoding="utf-8").count("EvalCallBack metric") == 1
     assert (folder / "checkpoint/dlrm.ckpt").is_dir()
     assert not (folder / "loss.log").exists()
     assert processes_in(folder) == []
@@ -122,10 +122,10 @@ def test_what_a_training_leaves(trained: tuple[Path, str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "dlrm"])
 def test_every_model_trains_over_two_ranks(model: str, tmp_path: Path, tiny_data: Path) -> None:
-    folder = make_model_folder(tmp_path / "my model", (REPOSITORY / model / "train.py").read_text())
+    folder = make_model_folder(tmp_path / "my model", (REPOSITORY / model / "train.py").read_text(encoding="utf-8"))
     result = run_job(folder, 2, tiny_data, "--config_path=quickstart.yaml", shell="bash")
-    assert result.returncode == 0, "".join(path.read_text() for path in folder.glob("*/output.log"))
-    assert f"{model} on 2 x CPU" in (folder / "log0/output.log").read_text()
+    assert result.returncode == 0, "".join(path.read_text(encoding="utf-8") for path in folder.glob("*/output.log"))
+    assert f"{model} on 2 x CPU" in (folder / "log0/output.log").read_text(encoding="utf-8")
     assert (folder / "log0/loss.log").exists()
 
 
@@ -135,7 +135,9 @@ def test_a_dry_run_says_what_each_process_is_started_with(trained: tuple[Path, s
         r"^(\w.*)\n  environment  (.*)\n(?:.*\n)?  command      (.*)$", said, re.M
     ):
         rank = re.match(r"rank (\d)", title)
-        call = json.loads((folder / (f"MS_WORKER_{rank[1]}.json" if rank else "MS_SCHED_0.json")).read_text())
+        call = json.loads(
+            (folder / (f"MS_WORKER_{rank[1]}.json" if rank else "MS_SCHED_0.json")).read_text(encoding="utf-8")
+        )
         assert shlex.split(command) == ["python", *call["command"]]
         announced = dict(word.split("=", 1) for word in shlex.split(environment))
         assert announced["ASCEND_RT_VISIBLE_DEVICES"] == "4,5"
@@ -188,7 +190,10 @@ def test_it_returns_at_once_and_the_job_goes_on(shell: str, tmp_path: Path) -> N
         running = {process.pid: process for process in processes_in(folder)}
         assert not list(folder.glob("log0"))
         running[number].wait(TIMEOUT)
-    assert [(folder / f"log{rank}/output.log").read_text() for rank in range(2)] == ["done 0\n", "done 1\n"]
+    assert [(folder / f"log{rank}/output.log").read_text(encoding="utf-8") for rank in range(2)] == [
+        "done 0\n",
+        "done 1\n",
+    ]
 
 
 def test_the_exit_code_and_the_last_error_are_those_of_the_rank_that_failed(tmp_path: Path) -> None:
@@ -196,7 +201,7 @@ def test_the_exit_code_and_the_last_error_are_those_of_the_rank_that_failed(tmp_
     folder = make_model_folder(tmp_path / "my model", NO_TRAINING.format(fails))
     assert run_job(folder, 3, ".").returncode == 3
     sentence = "error: rank 1 failed first, it ended with exit code 3; see log1/output.log (error: no luck)\n"
-    assert (folder / "ms_log/output.log").read_text() == sentence
+    assert (folder / "ms_log/output.log").read_text(encoding="utf-8") == sentence
     assert processes_in(folder) == []
 
 
@@ -204,7 +209,7 @@ def test_a_rank_that_ends_at_once_ends_the_job(tmp_path: Path) -> None:
     folder = make_model_folder(tmp_path / "my model", NO_TRAINING.format("rank == '1' or time.sleep(600)"))
     assert run_job(folder, 3, ".").returncode == 1
     sentence = "error: rank 1 failed first, it ended at once; see log1/output.log\n"
-    assert (folder / "ms_log/output.log").read_text() == sentence
+    assert (folder / "ms_log/output.log").read_text(encoding="utf-8") == sentence
     assert processes_in(folder) == []
 
 
@@ -219,7 +224,7 @@ def test_two_machines(tmp_path: Path, tiny_data: Path) -> None:
         with job(folders[1], *words, 1) as second:
             assert [first.wait(TIMEOUT), second.wait(TIMEOUT)] == [0, 0]
             assert processes_in(folders[0]) + processes_in(folders[1]) == []
-    assert "dlrm on 2 x CPU" in (folders[0] / "log0/output.log").read_text()
+    assert "dlrm on 2 x CPU" in (folders[0] / "log0/output.log").read_text(encoding="utf-8")
     assert (folders[0] / "log0/loss.log").exists()
     assert {path.name for path in folders[1].glob("log?")} == {"log1"}
     assert len(list((tmp_path / "checkpoint/dlrm.ckpt").glob("rank_*.ckpt"))) == 2

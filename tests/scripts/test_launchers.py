@@ -40,7 +40,7 @@ def launch(shell: str, folder: Path, script: str, *words: object, wait: bool = F
         cwd=folder,
         env=launcher_environment(wait=wait),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=TIMEOUT,
         check=False,
     )
@@ -134,44 +134,46 @@ def test_what_the_program_is_given(
     shell: str, target: str, number: str, visible: str, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    (model_folder / "train.py").write_text(PRINT_CALL)
+    (model_folder / "train.py").write_text(PRINT_CALL, encoding="utf-8")
     (model_folder / "some data").mkdir()
     words = (3, target, "some data", "--epochs=2", "--ckpt_path", "a b")
     result = launch(shell, model_folder, "run_standalone_train_gpu.sh", *words, wait=True)
     flags = ["--dataset_path=some data", f"--device_target={target}", f"--device_id={number}", *words[3:]]
     assert result.returncode == 0
-    assert (model_folder / "ms_log" / "output.log").read_text() == f"{flags} {visible}\n"
+    assert (model_folder / "ms_log" / "output.log").read_text(encoding="utf-8") == f"{flags} {visible}\n"
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_the_jobs_exit_code_comes_back(shell: str, model_folder: Path, tiny_data: Path) -> None:
     result = launch(shell, model_folder, "run_standalone_train.sh", 0, "CPU", tiny_data, "--epoch=1", wait=True)
     assert result.returncode == 2
-    assert "unknown flag '--epoch'" in (model_folder / "ms_log" / "output.log").read_text()
+    assert "unknown flag '--epoch'" in (model_folder / "ms_log" / "output.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_it_returns_at_once_and_the_job_outlives_the_terminal(shell: str, model_folder: Path) -> None:
-    (model_folder / "train.py").write_text("import time; print('started', flush=True); time.sleep(3); print('done')")
+    (model_folder / "train.py").write_text(
+        "import time; print('started', flush=True); time.sleep(3); print('done')", encoding="utf-8"
+    )
     log = model_folder / "ms_log" / "output.log"
     result = launch(shell, model_folder, "run_standalone_train.sh", 0, "CPU", ".")
     assert result.returncode == 0
     process_id = int(re.fullmatch(r"process (\d+), log ms_log/output.log\n", result.stdout)[1])
-    wait_until(lambda: log.read_text() == "started\n", process_id)
+    wait_until(lambda: log.read_text(encoding="utf-8") == "started\n", process_id)
     os.kill(process_id, signal.SIGHUP)
-    wait_until(lambda: log.read_text() == "started\ndone\n", process_id)
+    wait_until(lambda: log.read_text(encoding="utf-8") == "started\ndone\n", process_id)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_a_waiting_launcher_reaches_the_job(shell: str, number: int, model_folder: Path) -> None:
-    (model_folder / "train.py").write_text(END_ON_SIGNAL)
+    (model_folder / "train.py").write_text(END_ON_SIGNAL, encoding="utf-8")
     log = model_folder / "ms_log" / "output.log"
     with waiting_launcher(shell, model_folder, Path(".")) as launcher:
-        wait_until(lambda: log.exists() and log.read_text() == "started\n", launcher.pid)
+        wait_until(lambda: log.exists() and log.read_text(encoding="utf-8") == "started\n", launcher.pid)
         launcher.send_signal(number)
         assert launcher.wait(TIMEOUT) == 128 + number
-    assert log.read_text() == f"started\ngot {int(number)}\n"
+    assert log.read_text(encoding="utf-8") == f"started\ngot {int(number)}\n"
 
 
 def test_a_training_that_is_told_to_end_saves_first(model_folder: Path, tiny_data: Path) -> None:
@@ -184,10 +186,10 @@ def test_a_training_that_is_told_to_end_saves_first(model_folder: Path, tiny_dat
 
 def test_training(trained: tuple[Path, subprocess.CompletedProcess]) -> None:
     folder, result = trained
-    assert result.returncode == 0, (folder / "ms_log" / "output.log").read_text()
-    assert "samples/s" in (folder / "ms_log" / "output.log").read_text()
-    assert "step: 2, loss is" in (folder / "loss.log").read_text().splitlines()[0]
-    assert (folder / "auc.log").read_text().count("EvalCallBack metric") == 1
+    assert result.returncode == 0, (folder / "ms_log" / "output.log").read_text(encoding="utf-8")
+    assert "samples/s" in (folder / "ms_log" / "output.log").read_text(encoding="utf-8")
+    assert "step: 2, loss is" in (folder / "loss.log").read_text(encoding="utf-8").splitlines()[0]
+    assert (folder / "auc.log").read_text(encoding="utf-8").count("EvalCallBack metric") == 1
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -197,9 +199,9 @@ def test_evaluation(
 ) -> None:
     folder, _ = trained
     result = launch(shell, folder, "run_eval_gpu.sh", 0, "CPU", tiny_data / "test", checkpoint, wait=True)
-    output = (folder / "ms_log" / "eval_output.log").read_text()
+    output = (folder / "ms_log" / "eval_output.log").read_text(encoding="utf-8")
     assert result.returncode == 0, output
-    assert (folder / "acc.log").read_text().splitlines()[-1] in output
+    assert (folder / "acc.log").read_text(encoding="utf-8").splitlines()[-1] in output
 
 
 @pytest.fixture(scope="module")
@@ -216,12 +218,12 @@ def test_inference_of_raw_rows_and_of_a_converted_split(shell: str, mindir: Path
     rows = folder / "rows.txt"
     rows.write_bytes(b"".join((tiny_data.parent / "train.txt").read_bytes().splitlines(keepends=True)[-3:]))
     result = launch(shell, folder, "run_infer_310.sh", mindir.name, rows.name, "y", 0, wait=True)
-    assert result.returncode == 0, (folder / "ms_log" / "infer_output.log").read_text()
+    assert result.returncode == 0, (folder / "ms_log" / "infer_output.log").read_text(encoding="utf-8")
     assert result.stdout.endswith(", log ms_log/infer_output.log, output ms_log/probabilities.txt\n")
-    of_rows = (folder / "ms_log" / "probabilities.txt").read_text().splitlines()
+    of_rows = (folder / "ms_log" / "probabilities.txt").read_text(encoding="utf-8").splitlines()
     result = launch(shell, folder, "run_infer_310.sh", mindir.name, tiny_data / "test", "n", wait=True)
-    assert result.returncode == 0, (folder / "ms_log" / "infer_output.log").read_text()
-    of_split = (folder / "ms_log" / "probabilities.txt").read_text().splitlines()
+    assert result.returncode == 0, (folder / "ms_log" / "infer_output.log").read_text(encoding="utf-8")
+    of_split = (folder / "ms_log" / "probabilities.txt").read_text(encoding="utf-8").splitlines()
     assert len(of_rows) == 3
     assert {round(float(line), 5) for line in of_rows} <= {round(float(line), 5) for line in of_split}
 

@@ -13,7 +13,7 @@ from utils.errors import InputError
 from utils.training import checkpoint_file
 from utils.training.checkpoint_file import DamagedCheckpointError, read_checkpoint_file, write_checkpoint_file
 
-MANIFEST = '{"model": "tiny", "note": "µ"}'
+MANIFEST = '{"model": "tiny", "note": "ü"}'
 
 
 def weights() -> dict[str, np.ndarray]:

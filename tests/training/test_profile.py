@@ -11,7 +11,7 @@ from utils.training.profile import FIRST_STEP, STEPS, write_profile
 def test_training_writes_a_table_and_a_picture(tiny_data: Path, tmp_path: Path) -> None:
     ended = run_door("dlrm", "train", f"--dataset_path={tiny_data}", "--batch_size=32", "--profile", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    lines = [line.split() for line in (tmp_path / "profile" / "kernels.txt").read_text().splitlines()]
+    lines = [line.split() for line in (tmp_path / "profile" / "kernels.txt").read_text(encoding="utf-8").splitlines()]
     times = {" ".join(words[:-3]): (float(words[-3]), float(words[-2])) for words in lines[1:-2]}
     assert times["MatMul"][0] == 27  # 7 layers, forward and 3 gradients each but for the first one's input
     assert all(milliseconds > 0 for _, milliseconds in times.values())
@@ -25,7 +25,10 @@ def test_too_short_a_training_is_told(tiny_data: Path, tmp_path: Path) -> None:
 
 def test_shares_are_of_the_whole_step(tmp_path: Path) -> None:
     write_profile(tmp_path, {"ReLU": (6.0, 1.0), "MatMul": (20.0, 6.0)}, step_seconds=0.01)
-    rows = {line[:40].strip(): line[40:].split() for line in (tmp_path / "kernels.txt").read_text().splitlines()[1:]}
+    rows = {
+        line[:40].strip(): line[40:].split()
+        for line in (tmp_path / "kernels.txt").read_text(encoding="utf-8").splitlines()[1:]
+    }
     assert list(rows) == ["MatMul", "ReLU", "no kernel", "a step"]
     assert rows["MatMul"] == ["20.0", "6.000", "60.0%"]
     assert [float(word.rstrip("%")) for word in rows["no kernel"]] == pytest.approx([3.0, 30.0])

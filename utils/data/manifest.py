@@ -72,14 +72,14 @@ class DataManifest:
 
     def save(self, folder: Path) -> None:
         """Write `manifest.json`."""
-        (folder / MANIFEST_FILE).write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        (folder / MANIFEST_FILE).write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "DataManifest":
         """Read `manifest.json`; InputError where there is none, or one that this version cannot read."""
         path = folder / MANIFEST_FILE
         try:
-            values = json.loads(path.read_text())
+            values = json.loads(path.read_text(encoding="utf-8"))
             if values.get("format_version") != FORMAT_VERSION:
                 raise InputError(f"{path}: written by another version; convert the data again")
             return _from_json(values)

@@ -105,7 +105,7 @@ def save_schema(schema: Schema, path: Path) -> None:
     values: dict[str, Any] = dataclasses.asdict(schema)
     for key in _LISTS:
         values[key] = [list(item) if isinstance(item, tuple) else item for item in values[key]]
-    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+    path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def criteo_like(schema: Schema, dense_dim: int | None, slot_dim: int | None) -> Schema:

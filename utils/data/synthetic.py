@@ -99,7 +99,9 @@ def write_criteo_like(
                 histogram[label] += np.histogram(scores[drawn.labels == label], LOGIT_BINS, LOGIT_LIMITS)[0]
             loss += float(np.sum(np.logaddexp(0.0, drawn.logits) - drawn.labels * drawn.logits))
     report = SyntheticReport(rows, int(histogram[1].sum()), _histogram_auc(histogram), loss / rows, seed, scale)
-    path.with_name(path.name + ".teacher.json").write_text(json.dumps(dataclasses.asdict(report), indent=1) + "\n")
+    path.with_name(path.name + ".teacher.json").write_text(
+        json.dumps(dataclasses.asdict(report), indent=1) + "\n", encoding="utf-8"
+    )
     unfinished.replace(path)
     return report
 
@@ -129,7 +131,7 @@ def open_world(rows: int, scale: float = 1.0) -> World:
     """The laws and the teacher of a file of `rows` rows."""
     if rows < 1 or not 0 < scale <= 50:
         raise InputError(f"--rows {rows} must be at least 1, --scale {scale} above 0 and at most 50")
-    statistics = json.loads(Path(__file__).with_name("criteo_statistics.json").read_text())
+    statistics = json.loads(Path(__file__).with_name("criteo_statistics.json").read_text(encoding="utf-8"))
     dense, fields = statistics["dense"], statistics["sparse"]
     columns, names = dense + fields, [column["name"] for column in dense + fields]
     knots = [np.array(column["value"], np.float64) for column in dense]

@@ -22,7 +22,7 @@ def main() -> None:
     table = rank_table(devices, read_addresses(Path(settings.hccn_conf)), server)
     name = f"hccl_{len(devices)}p_{''.join(map(str, devices))}_{server}.json"
     path = Path(settings.output_path) / name
-    path.write_text(json.dumps(table, indent=4) + "\n")
+    path.write_text(json.dumps(table, indent=4) + "\n", encoding="utf-8")
     print(path)
 
 
@@ -37,7 +37,7 @@ def parse_range(text: str) -> range:
 def read_addresses(path: Path) -> dict[int, str]:
     """Device number to network address, from the driver's hccn.conf."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run this on the Ascend server") from None
     return {int(found[1]): found[2] for line in lines if (found := re.match(r"address_(\d+)=(\S+)", line.strip()))}

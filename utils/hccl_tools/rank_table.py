@@ -26,7 +26,7 @@ def read_rank_table(path: Path, ranks: int) -> RankTable:
         InputError: the file, the place in it and what is wrong there.
     """
     try:
-        table = json.loads(path.read_text())
+        table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_WRITES}") from None
     except ValueError as error:

@@ -136,7 +136,9 @@ def start_folder(folder: Path, data_folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         copy_serving_files(data_folder, folder)
-        (folder / _TRAINED_ON).write_text(json.dumps({"dataset_path": str(data_folder.resolve())}) + "\n")
+        (folder / _TRAINED_ON).write_text(
+            json.dumps({"dataset_path": str(data_folder.resolve())}) + "\n", encoding="utf-8"
+        )
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --ckpt_path") from None
 
@@ -232,7 +234,7 @@ def data_folder_of(path: Path) -> Path:
     """The data that the checkpoint at `path` was trained on, as it remembers."""
     folder = folder_of(path)
     try:
-        return Path(json.loads((folder / _TRAINED_ON).read_text())["dataset_path"])
+        return Path(json.loads((folder / _TRAINED_ON).read_text(encoding="utf-8"))["dataset_path"])
     except (OSError, ValueError, KeyError):
         raise InputError(f"{folder}: holds no {_TRAINED_ON} that names the data; give --dataset_path") from None
 

@@ -23,7 +23,7 @@ def append_lines(path: Path, lines: list[str]) -> None:
     """Append lines to a log file, making its folder."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in lines)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another log file") from None
@@ -34,10 +34,10 @@ def cut_back(path: Path, epoch: int, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
         found = _STEP.search(line)
         if line.endswith("\n") and found and (int(found[1]), int(found[2])) <= (epoch, step):
             kept.append(line)
     partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept))
+    partial.write_text("".join(kept), encoding="utf-8")
     partial.replace(path)

@@ -59,7 +59,7 @@ def write_profile(folder: Path, kernels: dict[str, tuple[float, float]], step_se
         f"{name:40} {kernels[name][0]:9.1f} {kernels[name][1]:9.3f} {kernels[name][1] / step:7.1%}" for name in order
     ]
     lines += [f"{'no kernel':40} {'':9} {rest:9.3f} {rest / step:7.1%}", f"{'a step':40} {'':9} {step:9.3f}"]
-    (folder / "kernels.txt").write_text("\n".join(lines) + "\n")
+    (folder / "kernels.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     shown = [(name, kernels[name][1]) for name in order[:_SHOWN]]
     others = sum(kernels[name][1] for name in order[_SHOWN:])
     _draw(folder / "kernels.png", [*shown, ("other kernels", others), ("no kernel", max(rest, 0.0))], step)
@@ -69,7 +69,7 @@ def _kernel_times(folder: Path) -> dict[str, tuple[float, float]]:
     files = sorted(folder.rglob(_KERNELS))
     if not files:
         raise InputError(f"{folder}: MindSpore wrote no times of CPU kernels; on other devices open its files there")
-    with files[-1].open() as file:
+    with files[-1].open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return {
         row["op_type"]: (int(row["type_occurrences"]) / STEPS, float(row["total_compute_time"]) / STEPS) for row in rows
