@@ -52,22 +52,24 @@ def convert(settings: PreprocessSettings) -> Path:
         raw = _open(settings, schema, sources)
         check_space(folder, _least_bytes(raw))
         encoder, threshold = _fit_or_reuse(settings, raw)
-        splits, bad_rows = write(raw, encoder, folder, settings.pack_rows, settings.seed)
-        _check_splits(splits, schema, settings)
+        written = write(raw, encoder, folder, settings.pack_rows, settings.seed)
+        _check_splits(written.splits, schema, settings)
         save_schema(schema, folder / SCHEMA_FILE)
         encoder.vocabulary.save(folder / VOCABULARY_FILE)
         manifest = DataManifest(
             schema=schema.name,
             pack_rows=settings.pack_rows,
-            splits=splits,
-            fields=tuple(map(DataField, schema.field_names, encoder.vocabulary.table_sizes)),
+            splits=written.splits,
+            fields=tuple(map(DataField, schema.field_names, encoder.vocabulary.table_sizes, written.unknown_rows)),
             dense_columns=schema.dense,
             dense_transform=encoder.transform,
             split_rule=schema.split,
             seed=settings.seed,
             threshold=threshold,
-            bad_rows=bad_rows,
+            bad_rows=written.bad_rows,
+            schema_sha256=sha256_of(folder / SCHEMA_FILE),
             vocabulary_sha256=sha256_of(folder / VOCABULARY_FILE),
+            hash_key="0" * 16,
             crosses=len(schema.crosses),
         )
         manifest.save(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.data.dense import DenseTransform
-from utils.data.manifest import DataManifest
+from utils.data.manifest import check_serving_files
 from utils.data.schema import SCHEMA_FILE, Schema, load_schema
 from utils.data.text import ParsedRows, parse_rows
 from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
@@ -22,8 +22,8 @@ class RowEncoder:
 
     @classmethod
     def load(cls, folder: Path) -> "RowEncoder":
-        """Read the serving files of a data folder; InputError where they are missing or damaged."""
-        manifest = DataManifest.load(folder)
+        """Read the serving files of a data folder; InputError where they are missing, damaged, or not of one data."""
+        manifest = check_serving_files(folder)
         schema = load_schema(str(folder / SCHEMA_FILE))
         return cls(schema, manifest.dense_transform, Vocabulary.load(folder / VOCABULARY_FILE))
 

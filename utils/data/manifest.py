@@ -1,22 +1,34 @@
-"""The data manifest: what a finished conversion holds, written last as `manifest.json`."""
+"""The data manifest: what a finished conversion holds, written last as `manifest.json`.
+
+It ties the folder's files together: it holds a checksum of each of them and of itself, so a file that was changed, cut
+short or taken from another conversion is noticed before it is used.
+"""
 
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from utils.data.dense import DenseTransform
-from utils.data.schema import SCHEMA_FILE
+from utils.data.dense import DenseTransform, needs_statistics
+from utils.data.schema import SCHEMA_FILE, TRANSFORMS
+from utils.data.splits import SPLITS
+from utils.data.typed_json import from_json
 from utils.data.vocabulary import VOCABULARY_FILE
 from utils.errors import InputError
 
 MANIFEST_FILE = "manifest.json"
 SERVING_FILES = (MANIFEST_FILE, SCHEMA_FILE, VOCABULARY_FILE)
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+LARGEST_TABLE = 2**31 - 1
+"""Ids of one field: they are int32."""
+
+_CHECKSUM = "manifest_sha256"
 
 
 @dataclass(frozen=True)
@@ -25,15 +37,25 @@ class DataField:
 
     name: str
     table_size: int
+    unknown_rows: int
+    """How many rows of the train split have id 0. Where none has, training never moves that row of the table."""
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """One MindRecord file; `name` is relative to the data folder."""
+    """One MindRecord file and its index, which has the same name and `.db`; `name` is relative to the data folder."""
 
     name: str
+    records: int
     bytes: int
     crc32: str
+    index_bytes: int
+    index_crc32: str
+
+    @property
+    def index_name(self) -> str:
+        """The index's name."""
+        return f"{self.name}.db"
 
 
 @dataclass(frozen=True)
@@ -60,8 +82,11 @@ class DataManifest:
     seed: int
     threshold: int
     bad_rows: int
+    schema_sha256: str
     vocabulary_sha256: str
-    crosses: int = 0
+    hash_key: str
+    """What the tokens' hashes start from, 16 hex digits."""
+    crosses: int
     """How many of the fields, the last ones, are cross-product columns."""
     format_version: int = FORMAT_VERSION
 
@@ -70,23 +95,60 @@ class DataManifest:
         """Ids of each field."""
         return tuple(field.table_size for field in self.fields)
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of all that decides which inputs of a model a row's values become.
+
+        Equal for data converted with another's vocabulary. Where files lie, how many rows there are, and how a file of
+        raw rows is laid out (its delimiter, the order of its columns, its split) are no part of it.
+        """
+        meaning = {
+            "fields": [(field.name, field.table_size) for field in self.fields],
+            "crosses": self.crosses,
+            "dense_columns": self.dense_columns,
+            "dense_transform": dataclasses.asdict(self.dense_transform),
+            "hash_key": self.hash_key,
+            "vocabulary_sha256": self.vocabulary_sha256,
+        }
+        return _sha256_of_json(meaning)
+
     def save(self, folder: Path) -> None:
         """Write `manifest.json`."""
-        (folder / MANIFEST_FILE).write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n", encoding="utf-8")
+        values = dataclasses.asdict(self)
+        values[_CHECKSUM] = _sha256_of_json(values)
+        (folder / MANIFEST_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> "DataManifest":
-        """Read `manifest.json`; InputError where there is none, or one that this version cannot read."""
+        """Read `manifest.json`; InputError where there is none, or one that this version did not write."""
         path = folder / MANIFEST_FILE
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-            if values.get("format_version") != FORMAT_VERSION:
-                raise InputError(f"{path}: written by another version; convert the data again")
-            return _from_json(values)
+            return _parse(path.read_text(encoding="utf-8"))
         except OSError:
             raise InputError(f"{folder}: holds no {MANIFEST_FILE}; give the folder of a finished conversion") from None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: damaged ({error}); convert the data again") from None
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not usable ({error}); convert the data again") from None
+
+
+def check_serving_files(folder: Path) -> DataManifest:
+    """The manifest of a folder whose schema and vocabulary are those that it was written with.
+
+    Raises:
+        InputError: one of the three is missing, damaged, or of another conversion.
+    """
+    data = DataManifest.load(folder)
+    for name, expected in ((SCHEMA_FILE, data.schema_sha256), (VOCABULARY_FILE, data.vocabulary_sha256)):
+        path = folder / name
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); convert the data again") from None
+        if found != expected:
+            raise InputError(
+                f"{path}: damaged, or of another conversion than {MANIFEST_FILE} beside it; put the right one back, or "
+                "convert the data again"
+            )
+    return data
 
 
 def copy_serving_files(source: Path, target: Path) -> None:
@@ -115,16 +177,51 @@ def crc32_of(path: Path) -> str:
     return f"{value:08x}"
 
 
-def _from_json(values: dict[str, Any]) -> DataManifest:
-    splits = {
-        name: DataSplit(split["rows"], split["positives"], tuple(DataFile(**file) for file in split["files"]))
-        for name, split in values["splits"].items()
-    }
-    transform = values["dense_transform"]
-    read = {
-        "splits": splits,
-        "fields": tuple(DataField(**field) for field in values["fields"]),
-        "dense_columns": tuple(values["dense_columns"]),
-        "dense_transform": DenseTransform(transform["kind"], tuple(transform["center"]), tuple(transform["scale"])),
-    }
-    return DataManifest(**(values | read))
+def _sha256_of_json(values: Any) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def _parse(text: str) -> DataManifest:
+    """The manifest that `text` holds; ValueError says what is wrong with it."""
+    values = json.loads(text)
+    if not isinstance(values, dict) or "format_version" not in values:
+        raise ValueError("no data manifest of this zoo")
+    if values["format_version"] != FORMAT_VERSION:
+        raise ValueError("written by another version")
+    checksum = values.pop(_CHECKSUM, None)
+    if checksum != _sha256_of_json(values):
+        raise ValueError("changed since it was written")
+    data = from_json(DataManifest, values)
+    for right, what in _conditions(data):
+        if not right:
+            raise ValueError(f"{what} is out of range")
+    return data
+
+
+def _conditions(data: DataManifest) -> Iterator[tuple[bool, str]]:
+    """Whether each thing holds that holds of every manifest that a conversion writes, and what it is about."""
+    transform = data.dense_transform
+    fitted = len(data.dense_columns) if needs_statistics(transform.kind) else 0
+    yield data.pack_rows >= 1, "pack_rows"
+    yield 0 <= data.crosses < len(data.fields), "crosses"
+    yield bool(re.fullmatch("[0-9a-f]{16}", data.hash_key)), "hash_key"
+    yield transform.kind in TRANSFORMS, "dense_transform.kind"
+    yield len(transform.center) == len(transform.scale) == fitted, "dense_transform"
+    yield 0.0 not in transform.scale, "dense_transform.scale"
+    yield bool(data.splits) and data.splits.keys() <= set(SPLITS), "splits"
+    for field in data.fields:
+        yield 1 <= field.table_size <= LARGEST_TABLE, f"table_size of {field.name}"
+        yield field.unknown_rows >= 0, f"unknown_rows of {field.name}"
+    for name, split in data.splits.items():
+        yield 0 <= split.positives <= split.rows, f"positives of {name}"
+        records = sum(file.records for file in split.files)
+        yield 0 < records == -(-split.rows // data.pack_rows), f"rows of {name}"
+        for file in split.files:
+            yield min(file.records, file.bytes, file.index_bytes) > 0, f"size of {file.name}"
+            yield _is_inside(file.name), f"name {file.name}"
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a file's name stays inside the data folder."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts

@@ -25,7 +25,7 @@ from utils.data.shuffle import BUFFER_ROWS, Rows, ShuffleBuffer
 from utils.data.sources import Block, Source, read_blocks
 from utils.data.splits import SPLITS, TRAIN, SplitRule
 from utils.data.text import ParsedRows, RowParser
-from utils.data.vocabulary import TokenCounter, Vocabulary
+from utils.data.vocabulary import TokenCounter, Vocabulary, count_unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,25 +86,36 @@ def fit(raw: RawRows, buckets: tuple[int | None, ...], thresholds: tuple[int, ..
     return RowEncoder(schema, transform, Vocabulary.collect(schema.field_names, counters, thresholds))
 
 
-def write(
-    raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed: int
-) -> tuple[dict[str, DataSplit], int]:
-    """Encode, shuffle and write all rows; returns the splits that have rows, and the number of malformed rows."""
+@dataclass(frozen=True)
+class Written:
+    """What the second pass wrote."""
+
+    splits: dict[str, DataSplit]
+    """By name, those that have rows."""
+    unknown_rows: tuple[int, ...]
+    """Per field, how many rows of the train split have id 0."""
+    bad_rows: int
+
+
+def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed: int) -> Written:
+    """Encode, shuffle and write all rows."""
     # MindSpore takes seconds to import: not before the input is seen to be good.
     from utils.data.records import SplitWriter
 
     dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
-    bad, writers = raw.bad_rows(), {}
+    bad, writers, unknown_rows = raw.bad_rows(), {}, np.zeros(fields, np.int64)
 
     def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
         block, splits = item
         parsed = raw.parser.parse(block.data, block.rows)
         rows = Rows(parsed.label.astype(np.float32), *encoder.encode_parsed(parsed))
-        return block, parsed, rows, splits[parsed.rows]
+        splits = splits[parsed.rows]
+        return block, parsed, rows, splits, count_unknown(rows.ids, splits == TRAIN)
 
     with ThreadPoolExecutor(raw.workers) as pool, _progress(raw, "2/2 records") as bar:
-        for block, parsed, rows, splits in _in_order(pool, encode, raw.blocks(), raw.workers + 1):
+        for block, parsed, rows, splits, unknown in _in_order(pool, encode, raw.blocks(), raw.workers + 1):
             bad.add(block, parsed)
+            unknown_rows += unknown
             for split in np.unique(splits):
                 if split not in writers:
                     buffer = ShuffleBuffer(BUFFER_ROWS, dense, fields, seed + int(split))
@@ -116,7 +127,7 @@ def write(
             writer.write(buffer.drain())
         written = {SPLITS[split]: writer.close() for split, (_, writer) in sorted(writers.items())}
     bad.report()
-    return written, bad.count
+    return Written(written, tuple(unknown_rows.tolist()), bad.count)
 
 
 def _count(raw: RawRows, counters: list[tuple[int, TokenCounter]], statistics: DenseStatistics | None) -> None:

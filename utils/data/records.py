@@ -82,12 +82,21 @@ class SplitWriter:
     def _finish_file(self) -> None:
         if self._writer is not None:
             self._writer.commit()
+            records = self._rows_in_file // self._pack_rows
             self._writer, self._rows_in_file = None, 0
-            self._files.append(self._background.submit(_describe, self._path()))
+            self._files.append(self._background.submit(_describe, self._path(), records))
 
     def _path(self) -> Path:
         return self._folder / self._split / f"{self._split}_input_part.mindrecord{len(self._files)}"
 
 
-def _describe(path: Path) -> DataFile:
-    return DataFile(f"{path.parent.name}/{path.name}", path.stat().st_size, crc32_of(path))
+def _describe(path: Path, records: int) -> DataFile:
+    index = path.with_name(f"{path.name}.db")
+    return DataFile(
+        name=f"{path.parent.name}/{path.name}",
+        records=records,
+        bytes=path.stat().st_size,
+        crc32=crc32_of(path),
+        index_bytes=index.stat().st_size,
+        index_crc32=crc32_of(index),
+    )

@@ -135,6 +135,17 @@ class Vocabulary:
         return shifts, first, starts
 
 
+@njit(nogil=True, cache=True)
+def count_unknown(ids: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """How many of the chosen rows have id 0, int64 (f,); `ids` is int32 (n, f), `chosen` bool (n,)."""
+    counts = np.zeros(ids.shape[1], np.int64)
+    for row in range(ids.shape[0]):
+        if chosen[row]:
+            for field in range(ids.shape[1]):
+                counts[field] += ids[row, field] == 0
+    return counts
+
+
 def _new_table(slots: int) -> tuple[np.ndarray, np.ndarray]:
     return np.empty(slots, np.uint64), np.zeros(slots, np.uint32)
 

@@ -11,7 +11,7 @@ from mindspore import Tensor
 from mindspore.onnx import export as export_onnx
 
 from utils.config import DeviceSettings, ExportSettings
-from utils.data.manifest import copy_serving_files
+from utils.data.manifest import check_serving_files, copy_serving_files
 from utils.device import set_up_device
 from utils.errors import InputError
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
@@ -34,13 +34,15 @@ def main(model: Model) -> None:
     if suffix not in TOLERANCES:
         raise InputError(f"--file_format {settings.file_format}: must be MINDIR, ONNX or AIR")
     checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)
+    serving = folder_of(Path(settings.checkpoint_path))
+    check_serving_files(serving)
     name = Path(settings.file_name or model.name)
     target = name if name.suffix.lower() == suffix else name.with_name(name.name + suffix)
     scorer = scorer_of(model, checkpoint)
     manifest = checkpoint.manifest
     del checkpoint
     written, difference = export(scorer, manifest, target)
-    copy_serving_files(folder_of(Path(settings.checkpoint_path)), serving_folder(written))
+    copy_serving_files(serving, serving_folder(written))
     batches = ", ".join(map(str, CHECKED_BATCHES))
     print(f"{written}: largest difference to the evaluation network {difference:.1e} (batches of {batches})")
     print(f"{serving_folder(written)}: vocabulary, schema and manifest; keep it beside the model")

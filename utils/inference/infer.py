@@ -10,7 +10,7 @@ import numpy as np
 from utils.config import DeviceSettings, InferSettings
 from utils.data.encode import RowEncoder
 from utils.data.find import find_data
-from utils.data.manifest import DataManifest
+from utils.data.manifest import check_serving_files
 from utils.data.reading import Part, read_batches
 from utils.data.sources import open_text, read_checked
 from utils.data.text import parse_rows, split_line
@@ -93,7 +93,7 @@ def _line_blocks(name: str) -> Iterator[bytes]:
 def _converted(folder: Path, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """A converted split's rows, in the order in which they are stored."""
     data_folder, split = find_data(str(folder))
-    data = DataManifest.load(data_folder)
+    data = check_serving_files(data_folder)
     if split not in data.splits:
         raise InputError(f"--input {folder}: give one split's folder, such as {data_folder / 'test'}")
     for batch in read_batches(data_folder, data, split, Part(batch_size)):

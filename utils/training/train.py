@@ -6,7 +6,7 @@ from pathlib import Path
 
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data
-from utils.data.manifest import DataManifest
+from utils.data.manifest import DataManifest, check_serving_files
 from utils.data.reading import steps_of
 from utils.device import set_up_device, set_up_ranks
 from utils.errors import InputError
@@ -40,7 +40,7 @@ def main(model: Model) -> int:
     settings, hyper_parameters, device = door_settings(model, TrainSettings, model.settings, DeviceSettings)
     signals = Signals()
     folder, _ = find_data(settings.dataset_path)
-    data = DataManifest.load(folder)
+    data = check_serving_files(folder)
     check_settings(settings, data, folder)
     target = set_up_device(device, settings.seed)
     check_build(settings, target)
