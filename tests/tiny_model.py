@@ -53,7 +53,7 @@ def tiny_manifest(
         dense_columns=features.dense,
         table_sizes=features.table_sizes,
         crosses=0,
-        vocabulary_sha256="0" * 64,
+        data_fingerprint="0" * 64,
         training={"seed": 1},
         placements={"embedding": place(features.table_sizes, 1)},
         progress=progress or Progress(),

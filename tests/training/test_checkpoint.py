@@ -1,11 +1,14 @@
 """The folder of checkpoints: names, the last and the best, what is kept, and what a damaged one is answered with."""
 
+import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.tiny_model import tiny_manifest
+from utils.data.manifest import SERVING_FILES, DataManifest
 from utils.errors import InputError
 from utils.model import Features
 from utils.training.checkpoint import (
@@ -14,6 +17,7 @@ from utils.training.checkpoint import (
     load_checkpoint,
     numbered_checkpoints,
     save_checkpoint,
+    serving_files_of,
     start_folder,
 )
 from utils.training.checkpoint_file import DamagedCheckpointError
@@ -97,3 +101,15 @@ def test_an_earlier_run_moves_to_previous(tmp_path: Path, tiny_data: Path) -> No
         save(folder, 1, step)
     assert value(folder) == 120
     assert value(tmp_path / "checkpoint.previous") == 110
+
+
+def test_serving_files_of_other_data_are_refused(tmp_path: Path, tiny_data: Path) -> None:
+    data = DataManifest.load(tiny_data)
+    manifest = dataclasses.replace(tiny_manifest(FEATURES), data_fingerprint=data.fingerprint)
+    path = save_checkpoint(tmp_path, manifest, {"embedding": np.zeros((7, 2), np.float32)}, keep=1)
+    for name in SERVING_FILES:
+        shutil.copyfile(tiny_data / name, tmp_path / name)
+    assert serving_files_of(load_checkpoint(path, "tiny")) == tmp_path
+    dataclasses.replace(data, hash_key="1" * 16).save(tmp_path)
+    with pytest.raises(InputError, match=r"tiny-1_0\.ckpt: trained on other data than the serving files beside it"):
+        serving_files_of(load_checkpoint(path, "tiny"))

@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from utils.data.manifest import DataManifest, copy_serving_files
+from utils.data.manifest import DataManifest, check_serving_files, copy_serving_files
 from utils.device import this_rank
 from utils.embedding.placement import Piece, Placement
 from utils.errors import InputError
 from utils.training.checkpoint_file import DamagedCheckpointError, read_checkpoint_file, write_checkpoint_file
 from utils.training.ranks import barrier
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 BEST = "best.ckpt"
 _TRAINED_ON = "trained_on.json"
 
@@ -57,7 +57,8 @@ class CheckpointManifest:
     dense_columns: int
     table_sizes: tuple[int, ...]
     crosses: int
-    vocabulary_sha256: str
+    data_fingerprint: str
+    """Of the data it was trained on."""
     training: dict[str, Any]
     placements: dict[str, Placement]
     """Of every table, by its name: where its rows are."""
@@ -248,11 +249,26 @@ def check_same_data(checkpoint: Checkpoint, data: DataManifest, data_folder: Pat
             f"{data_folder} has {_described(data.table_sizes, len(data.dense_columns))}; convert the data with "
             "--vocabulary of the training data, or train anew"
         )
-    if manifest.vocabulary_sha256 != data.vocabulary_sha256:
+    if manifest.data_fingerprint != data.fingerprint:
         raise InputError(
-            f"{checkpoint.path}: trained with another vocabulary than {data_folder}; convert the data with "
-            "--vocabulary of the training data"
+            f"{checkpoint.path}: trained on data of another vocabulary, other fields or another transform than "
+            f"{data_folder}; convert the data with --vocabulary of the training data"
         )
+
+
+def serving_files_of(checkpoint: Checkpoint) -> Path:
+    """The folder with the serving files that a checkpoint was trained with: the one that it lies in.
+
+    Raises:
+        InputError: they are missing, damaged, or of other data.
+    """
+    folder = checkpoint.path.parent
+    if check_serving_files(folder).fingerprint != checkpoint.manifest.data_fingerprint:
+        raise InputError(
+            f"{checkpoint.path}: trained on other data than the serving files beside it are of; put it back beside "
+            "those that train.py wrote"
+        )
+    return folder
 
 
 def _described(table_sizes: tuple[int, ...], dense: int) -> str:
