@@ -4,7 +4,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 from mindspore import Tensor
 
 from utils.compiled import CompiledCell
@@ -18,8 +17,8 @@ from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, now
-from utils.training.metrics import BinaryMetrics
-from utils.training.ranks import gather
+from utils.training.metrics import MAX_DISTINCT, BinaryMetrics
+from utils.training.ranks import gather_each
 from utils.training.step import ScoreStep
 
 
@@ -60,8 +59,18 @@ def evaluate(
     metrics, run = BinaryMetrics(), CompiledCell(scorer)
     part = Part(batch_size, *this_rank())
     for batch in read_batches(folder, data, split, part, workers=workers):
-        scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]
-        rows = gather(np.stack([scores, batch.label[:, 0], batch.present[:, 0]], axis=1))
-        rows = rows[rows[:, 2] > 0]
-        metrics.update(rows[:, 0], rows[:, 1])
-    return metrics.result()
+        # The look-up is an exchange, so a rank whose part is empty takes the step too.
+        scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()
+        present = batch.present > 0
+        metrics.update(scores[present], batch.label[present])
+    return of_all_ranks(metrics, part.ranks).result()
+
+
+def of_all_ranks(metrics: BinaryMetrics, ranks: int) -> BinaryMetrics:
+    """The metrics of all ranks' rows, by one exchange of at most MAX_DISTINCT bins."""
+    if ranks == 1:
+        return metrics
+    merged = BinaryMetrics()
+    for state in gather_each(metrics.to_array(MAX_DISTINCT // ranks)):
+        merged.merge(BinaryMetrics.from_array(state))
+    return merged

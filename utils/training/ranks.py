@@ -1,4 +1,4 @@
-"""What ranks say to each other beside the step: a barrier, a check that all train the same, rows for the metrics."""
+"""What ranks say to each other beside the step: a barrier, a check that all train the same, counts of evaluations."""
 
 import functools
 import hashlib
@@ -28,6 +28,15 @@ def _gather_cell() -> _Gather:
 def gather(array: np.ndarray) -> np.ndarray:
     """A float32 or int32 array (n, ...) of every rank, all of one shape: (N n, ...), rank after rank."""
     return array if this_rank()[1] == 1 else _gather_cell()(Tensor(array)).asnumpy()
+
+
+def gather_each(array: np.ndarray) -> list[np.ndarray]:
+    """An int32 array (n, ...) of every rank, whose n may differ: one array a rank."""
+    lengths = gather(np.array([[len(array)]], np.int32))[:, 0]
+    padded = np.zeros((lengths.max(), *array.shape[1:]), np.int32)
+    padded[: len(array)] = array
+    everyone = gather(padded).reshape(len(lengths), *padded.shape)
+    return [one[:length] for one, length in zip(everyone, lengths, strict=True)]
 
 
 def barrier() -> None:
