@@ -110,7 +110,9 @@ class BinaryMetrics:
     def _add(self, bins: np.ndarray, counts: np.ndarray) -> None:
         bins = np.concatenate([self._bins, bins])
         order = np.argsort(bins, kind="stable")
-        self._bins, starts = np.unique(bins[order], return_index=True)
+        bins = bins[order]
+        starts = np.flatnonzero(np.diff(bins, prepend=~bins[:1]))
+        self._bins = bins[starts]
         self._counts = np.add.reduceat(np.concatenate([self._counts, counts])[order], starts, axis=0)
         self._thin(self._max_distinct)
 
