@@ -18,7 +18,7 @@ from pathlib import Path
 
 import matplotlib
 
-from utils.config import load_settings, setting
+from utils.config import SEED, load_settings, setting
 from utils.errors import InputError, run_door
 
 matplotlib.use("Agg")
@@ -33,12 +33,14 @@ class CompareSettings:
     """Flags of this program."""
 
     dataset_path: str = setting("./data/mindrecord", "converted data: the mindrecord folder")
-    models: tuple[str, ...] = setting(("dlrm", "deepfm", "wide_deep", "dcn"), "models, separated by commas")
+    models: tuple[str, ...] = setting(("dlrm", "deepfm", "wide_deep", "dcn"), "models, separated by commas", fewest=1)
     preset: str = setting("quickstart", "name of a preset that all of these models have")
     output_path: str = setting("./comparison", "folder of the tables, the picture and each model's run")
-    seed: int | None = setting(None, "seed of all trainings (default: the presets')")
-    epochs: int | None = setting(None, "passes over the training split (default: the presets')")
-    device_target: str = setting("auto", "Ascend, GPU, CPU, or auto: the best that is really there")
+    seed: int | None = setting(None, "seed of all trainings (default: the presets')", **SEED)
+    epochs: int | None = setting(None, "passes over the training split (default: the presets')", at_least=1)
+    device_target: str = setting(
+        "auto", "Ascend, GPU, CPU, or auto: the best that is really there", one_of=("auto", "Ascend", "GPU", "CPU")
+    )
 
 
 @dataclass(frozen=True)

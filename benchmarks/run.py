@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.figures import markdown_table
-from benchmarks.networks import LEARNING_RATES, MODELS
 from benchmarks.peers import check_versions
 from benchmarks.settings import BenchmarkSettings
 from utils.config import load_settings
@@ -35,7 +34,6 @@ def main() -> None:
         if name not in BENCHMARKS:
             raise InputError(f"{name}: no such benchmark; there are {', '.join(BENCHMARKS)} (flags are --flag=value)")
     (settings,) = load_settings((BenchmarkSettings,), [word for word in words if word.startswith("-")])
-    _check(settings)
     chosen = [name for name in BENCHMARKS if name in named or not named]
     peers = check_versions(settings) if _WITH_PEERS.intersection(chosen) else {}
     figures, started = [], time.monotonic()
@@ -49,15 +47,6 @@ def main() -> None:
                 figures.append(figure)
             print(f"{name}: done after {(time.monotonic() - started) / 60:.1f} minutes", file=sys.stderr)
     print(f"\n{markdown_table(figures)}\n\n{_circumstances(peers)}")
-
-
-def _check(settings: BenchmarkSettings) -> None:
-    if settings.rounds < 1:
-        raise InputError(f"--rounds={settings.rounds}: must be at least 1; figures are published from 5 on")
-    for flag, known in (("models", MODELS), ("optimizers", tuple(LEARNING_RATES))):
-        for name in getattr(settings, flag):
-            if name not in known:
-                raise InputError(f"--{flag}: there is no {name}; there are {', '.join(known)}")
 
 
 def _circumstances(peers: dict[str, str]) -> str:

@@ -15,8 +15,8 @@ from utils.errors import InputError
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    layers: tuple[int, ...] = setting((4, 1), "widths")
-    width: int | None = setting(None, "an optional number")
+    layers: tuple[int, ...] = setting((4, 1), "widths", at_least=1)
+    width: int | None = setting(None, "an optional number", at_least=0)
 
 
 @pytest.fixture
@@ -79,12 +79,26 @@ def test_a_preset_may_hold_keys_of_another_command(load) -> None:
         ("", ["--batchsize=3"], ["--batchsize", "'--batch_size'"]),
         ("", ["--learning_rat", "3"], ["--learning_rat", "'--learning_rate'"]),
         ("", ["--batch_size=many"], ["--batch_size", "many", "whole number"]),
-        ("", ["--epochs=1.5"], ["--epochs", "1.5"]),
+        ("", ["--epochs=1.5"], ["--epochs=1.5", "a whole number from 1 to 2147483647"]),
+        ("", ["--seed=1_000"], ["--seed=1_000", "a whole number from 0 to 4294967295"]),
+        ("", ["--learning_rate=nan"], ["--learning_rate=nan", "a number at least 0"]),
+        ("", ["--decay=cosine"], ["--decay=cosine", "one of none, linear"]),
+        ("", ["--loss_file_name=logs/"], ["--loss_file_name=logs/", "a file"]),
+        ("", ["--loss_file_name="], ["--loss_file_name=", "empty"]),
+        ("", ["--config_path=" + 300 * "x"], ["--config_path", "too long"]),
+        ("", ["--layers=-8,4"], ["--layers=-8", "from 1 to"]),
+        ("", ["--layers=8,-4"], ["--layers=-4", "from 1 to"]),
+        ("", ["--layers=8,,4"], ["--layers=", "from 1 to"]),
         ("", ["--resume=perhaps"], ["--resume", "perhaps"]),
         ("", ["--layers=4,x"], ["--layers", "x"]),
         ("", ["--config_path=absent.yaml"], ["absent.yaml"]),
         ("bacth_size: 3", [], ["usual.yaml", "bacth_size", "batch_size"]),
-        ("batch_size: [1]", [], ["usual.yaml", "batch_size"]),
+        ("batch_size: [1]", [], ["usual.yaml: batch_size=[1]", "whole number"]),
+        ("batch_size: 1.0", [], ["usual.yaml: batch_size=1.0", "whole number"]),
+        ("batch_size: '1'", [], ["usual.yaml: batch_size=1", "whole number"]),
+        ("batch_size:", [], ["usual.yaml: batch_size=None", "whole number"]),
+        ("resume: 1", [], ["usual.yaml: resume=1", "true or false"]),
+        ("file_format: PT", [], ["usual.yaml: file_format=PT", "MINDIR, ONNX, AIR"]),
         ("batch_size: 1\n  epochs: : 2", [], ["usual.yaml", "YAML"]),
         ("just text", [], ["usual.yaml"]),
     ],
@@ -102,12 +116,17 @@ def test_mistakes_are_named(load, preset: str, argv: list[str], words: list[str]
         batch_size=st.integers(1, 10**9),
         learning_rate=st.floats(1e-9, 10),
         resume=st.booleans(),
-        ckpt_path=st.text(st.characters(codec="ascii", exclude_categories=["Cc"])),
+        ckpt_path=st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), min_size=1, max_size=200),
         num_parallel_workers=st.none() | st.integers(1, 64),
     )
 )
 def test_stored_settings_come_back_as_they_were(settings: TrainSettings) -> None:
     assert from_dict(TrainSettings, dataclasses.asdict(settings), "here") == settings
+
+
+def test_a_choice_is_taken_in_any_case() -> None:
+    (settings,) = load_settings((ExportSettings,), ["--file_format=onnx"])
+    assert settings.file_format == "ONNX"
 
 
 @pytest.mark.parametrize("model", MODELS)

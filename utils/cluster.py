@@ -10,8 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.config import LaunchSettings, load_settings, split_flags
+from utils.config import LaunchSettings, load_settings
 from utils.errors import InputError, run_door
+from utils.flags import split_flags
 from utils.hccl_tools.rank_table import RankTable, read_rank_table
 
 # The port of several machines, which has to be the same on all of them, is msrun's own default.
@@ -79,13 +80,9 @@ def cluster_of(settings: LaunchSettings) -> Cluster:
     Raises:
         InputError: a flag or a rank table that no rank could start with.
     """
-    if settings.ranks < 1:
-        raise InputError(f"--ranks={settings.ranks}: must be at least 1")
-    if not 0 <= settings.master_port < 1 << 16:
-        raise InputError(f"--master_port={settings.master_port}: must be a port, 1 to 65535")
     table = read_rank_table(Path(settings.rank_table), settings.ranks) if settings.rank_table else None
     nodes = settings.nodes or (len(table.servers) if table else 1)
-    if nodes < 1 or settings.ranks % nodes:
+    if settings.ranks % nodes:
         raise InputError(f"--ranks={settings.ranks}: must be a multiple of --nodes={nodes}, each with as many ranks")
     if table and nodes != len(table.servers):
         raise InputError(f"--nodes={nodes}, but {table.path} has {len(table.servers)} servers; leave --nodes out")
@@ -107,7 +104,7 @@ def cluster_of(settings: LaunchSettings) -> Cluster:
 
 def _node_rank(settings: LaunchSettings, nodes: int, table: RankTable | None) -> int:
     if settings.node_rank is not None:
-        if not 0 <= settings.node_rank < nodes:
+        if settings.node_rank >= nodes:
             raise InputError(
                 f"--node_rank={settings.node_rank}: must be 0 to {nodes - 1}, one for each of --nodes={nodes}"
             )

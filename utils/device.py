@@ -62,18 +62,14 @@ def with_this_python() -> dict[str, str]:
 
 def choose_target(wanted: str) -> str:
     """The device to use for `--device_target`: itself when it is there, the best that is there for auto."""
-    names = {target.lower(): target for target in TARGETS}
-    if wanted.lower() == "auto":
+    if wanted == "auto":
         return next(target for target in TARGETS if is_available(target))
-    if wanted.lower() not in names:
-        raise InputError(f"--device_target={wanted}: must be Ascend, GPU, CPU or auto")
-    target = names[wanted.lower()]
-    if not is_available(target):
+    if not is_available(wanted):
         raise InputError(
-            f"--device_target={target}: no such device here (looked for {_LOOKED_FOR[target]}); "
+            f"--device_target={wanted}: no such device here (looked for {_LOOKED_FOR[wanted]}); "
             "use --device_target=auto for the best that is there"
         )
-    return target
+    return wanted
 
 
 def is_available(target: str) -> bool:

@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 
 from utils.cluster import Cluster, cluster_of
-from utils.config import LaunchSettings, load_settings, split_flags
+from utils.config import LaunchSettings, load_settings
 from utils.device import with_this_python
 from utils.errors import InputError, run_door
+from utils.flags import split_flags
 from utils.processes import adopt_orphans, end_all, environments_of_children, next_ended, send
 from utils.training.plan import plan_ranks
 

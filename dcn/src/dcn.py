@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 
-from utils.config import setting
-from utils.errors import InputError
+from utils.config import SHARES, WIDTHS, setting
 from utils.interactions import cross_layers
 from utils.layers import MLP, FlatInputs, Linear, Rows
 from utils.model import Features
@@ -15,16 +14,22 @@ from utils.model import Features
 class DCNSettings:
     """The network's sizes."""
 
-    embedding_dim: int = setting(16, "width of an embedding vector")
+    embedding_dim: int = setting(16, "width of an embedding vector", **WIDTHS)
     dense_vectors: bool = setting(False, "dense values take part as value times a vector of their own, not as they are")
-    cross_type: str = setting("vector", "cross layers: vector (2017), matrix (V2), mix (V2, low-rank experts)")
-    cross_layers: int = setting(3, "number of cross layers")
-    cross_rank: int = setting(32, "rank of an expert (mix)")
-    cross_experts: int = setting(4, "number of experts (mix)")
-    structure: str = setting("parallel", "parallel: MLP beside the cross layers; stacked: MLP on top of them")
-    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the MLP")
+    cross_type: str = setting(
+        "vector",
+        "cross layers: vector (2017), matrix (V2), mix (V2, low-rank experts)",
+        one_of=("vector", "matrix", "mix"),
+    )
+    cross_layers: int = setting(3, "number of cross layers", at_least=0, at_most=100)
+    cross_rank: int = setting(32, "rank of an expert (mix)", **WIDTHS)
+    cross_experts: int = setting(4, "number of experts (mix)", at_least=1, at_most=1024)
+    structure: str = setting(
+        "parallel", "parallel: MLP beside the cross layers; stacked: MLP on top of them", one_of=("parallel", "stacked")
+    )
+    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the MLP", **WIDTHS, fewest=1)
     batch_norm: bool = setting(False, "batch norm after each hidden layer")
-    dropout: float = setting(0.0, "share of units dropped after each hidden layer")
+    dropout: float = setting(0.0, "share of units dropped after each hidden layer", **SHARES)
 
 
 class DCN(nn.Cell):
@@ -36,7 +41,6 @@ class DCN(nn.Cell):
 
     def __init__(self, settings: DCNSettings, features: Features) -> None:
         super().__init__()
-        _check(settings)
         self.is_stacked = settings.structure == "stacked"
         self.inputs = FlatInputs(
             features.fields, features.dense, settings.embedding_dim, dense_vectors=settings.dense_vectors
@@ -56,12 +60,3 @@ class DCN(nn.Cell):
         if self.is_stacked:
             return self.combine(self.mlp(crossed, rows))
         return self.combine(self.concat((crossed, self.mlp(inputs, rows))))
-
-
-def _check(settings: DCNSettings) -> None:
-    if settings.cross_type not in ("vector", "matrix", "mix"):
-        raise InputError(f"--cross_type {settings.cross_type}: must be vector, matrix or mix")
-    if settings.structure not in ("parallel", "stacked"):
-        raise InputError(f"--structure {settings.structure}: must be parallel or stacked")
-    if not settings.mlp:
-        raise InputError("mlp must have at least one layer")

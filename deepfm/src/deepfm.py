@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 
-from utils.config import setting
+from utils.config import SHARES, WIDTHS, setting
 from utils.interactions import FMSecondOrder
 from utils.layers import MLP, DenseVectors, Linear, Rows, SumFields
 from utils.model import Features
@@ -14,10 +14,10 @@ from utils.model import Features
 class DeepFMSettings:
     """The network's sizes."""
 
-    embedding_dim: int = setting(16, "width of an embedding vector")
-    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the MLP")
+    embedding_dim: int = setting(16, "width of an embedding vector", **WIDTHS)
+    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the MLP", **WIDTHS)
     batch_norm: bool = setting(False, "batch norm after each hidden layer")
-    dropout: float = setting(0.0, "share of units dropped after each hidden layer")
+    dropout: float = setting(0.0, "share of units dropped after each hidden layer", **SHARES)
 
 
 class DeepFM(nn.Cell):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn, ops
 
-from utils.config import setting
+from utils.config import SHARES, WIDTHS, setting
 from utils.errors import InputError
 from utils.interactions import DotInteraction
 from utils.layers import MLP, Rows
@@ -15,15 +15,17 @@ from utils.model import Features
 class DLRMSettings:
     """The network's sizes."""
 
-    embedding_dim: int = setting(16, "width of an embedding vector")
+    embedding_dim: int = setting(16, "width of an embedding vector", **WIDTHS)
     bottom_mlp: tuple[int, ...] = setting(
-        (512, 256, 64, 16), "layers of the bottom MLP; the last is embedding_dim wide"
+        (512, 256, 64, 16), "layers of the bottom MLP; the last is embedding_dim wide", **WIDTHS
     )
-    top_mlp: tuple[int, ...] = setting((512, 256, 1), "layers of the top MLP; the last has one unit")
-    interaction: str = setting("dot", "dot: dot products of all pairs of vectors; cat: the vectors one after another")
+    top_mlp: tuple[int, ...] = setting((512, 256, 1), "layers of the top MLP; the last has one unit", **WIDTHS)
+    interaction: str = setting(
+        "dot", "dot: dot products of all pairs of vectors; cat: the vectors one after another", one_of=("dot", "cat")
+    )
     batch_norm: bool = setting(False, "batch norm after each hidden layer")
-    bottom_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the bottom MLP")
-    top_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the top MLP")
+    bottom_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the bottom MLP", **SHARES)
+    top_dropout: float = setting(0.0, "share of units dropped after each hidden layer of the top MLP", **SHARES)
 
 
 class DLRM(nn.Cell):
@@ -69,5 +71,3 @@ def _check_sizes(settings: DLRMSettings, features: Features) -> None:
         )
     if settings.top_mlp[-1:] != (1,):
         raise InputError(f"top_mlp must end with 1, the logit, not {list(settings.top_mlp)}")
-    if settings.interaction not in ("dot", "cat"):
-        raise InputError(f"interaction must be dot or cat, not {settings.interaction}")

@@ -71,7 +71,7 @@ def test_the_others_compare_with_their_peers() -> None:
         (["training", "--optimizers=adam"], ["adam", "adaptive"]),
         (["training", "--models=dlmr"], ["dlmr", "dlrm"]),
         (["memory", "--round=2"], ["--round", "did you mean '--rounds'"]),
-        (["memory", "--rounds=0"], ["--rounds=0", "at least 1"]),
+        (["memory", "--rounds=0"], ["--rounds=0", "from 1 to"]),
         (["memory", "--rounds", "2"], ["--flag=value"]),
     ],
 )

@@ -11,7 +11,6 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from utils.data import synthetic
 from utils.data.synthetic import MISSING, Rows, draw_rows, open_world, write_criteo_like
-from utils.errors import InputError
 
 STATISTICS = json.loads(Path(synthetic.__file__).with_name("criteo_statistics.json").read_text(encoding="utf-8"))
 SAMPLE = 100_000
@@ -124,10 +123,3 @@ def test_a_linear_model_stays_below(drawn: Rows) -> None:
     linear = LogisticRegression(C=0.01, max_iter=300).fit(features[:train], drawn.labels[:train])
     reached = roc_auc_score(drawn.labels[train:], linear.decision_function(features[train:]))
     assert reached < roc_auc_score(drawn.labels[train:], drawn.logits[train:]) - 0.03
-
-
-def test_impossible_sizes_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--rows 0"):
-        write_criteo_like(tmp_path / "train.txt", 0, seed=1)
-    with pytest.raises(InputError, match="--scale 0"):
-        write_criteo_like(tmp_path / "train.txt", 10, seed=1, scale=0.0)

@@ -68,7 +68,7 @@ def write_table(path: Path, servers: list[str], devices: range) -> Path:
         ("2 . train.py", "error: train.py: not JSON"),
         ("8 . table.json", "error: table.json: has the ranks [0, 1], but 8 ranks are to start"),
         ("3 . --nodes=2", "error: --ranks=3: must be a multiple of --nodes=2"),
-        ("2 . --master_port=83051", "error: --master_port=83051: must be a port"),
+        ("2 . --master_port=83051", "error: --master_port=83051: must be a whole number from 0 to 65535"),
     ],
 )
 def test_a_wrong_call_gets_one_sentence(shell: str, words: str, sentence: str, tmp_path: Path) -> None:

@@ -17,15 +17,6 @@ from utils.data.splits import SPLITS, SplitRule
 from utils.data.vocabulary import VOCABULARY_FILE
 from utils.errors import InputError
 
-_LEAST = {
-    "threshold": 0,
-    "seed": 0,
-    "pack_rows": 1,
-    "num_parallel_workers": 1,
-    "train_line_count": 1,
-    "hash_buckets": 2,
-}
-
 
 def main() -> None:
     """`python src/preprocess_data.py`: convert as the flags say and print what was written."""
@@ -44,7 +35,6 @@ def convert(settings: PreprocessSettings) -> Path:
     Raises:
         InputError: unusable input, schema, flags or disk; an earlier output is then left as it was.
     """
-    _check_flags(settings)
     schema = _choose_schema(settings)
     sources = find_sources(settings.data_path, schema, need_train=not settings.vocabulary)
     schema = resolve_columns(schema, sources)
@@ -74,17 +64,6 @@ def convert(settings: PreprocessSettings) -> Path:
         )
         manifest.save(folder)
     return _output_path(settings)
-
-
-def _check_flags(settings: PreprocessSettings) -> None:
-    for name, least in _LEAST.items():
-        value = getattr(settings, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} {value}: must be at least {least}")
-    if not 0 <= settings.max_bad_rows <= 1:
-        raise InputError(f"--max_bad_rows {settings.max_bad_rows}: must be a share between 0 and 1")
-    if settings.split not in ("", "random", "last_seventh", "none"):
-        raise InputError(f"--split {settings.split}: must be random, last_seventh or none")
 
 
 def _choose_schema(settings: PreprocessSettings) -> Schema:

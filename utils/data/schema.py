@@ -4,32 +4,33 @@ A schema is a YAML mapping whose keys are the fields of `Schema`; `utils/data/sc
 """
 
 import dataclasses
-import difflib
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from utils.config import from_dict, read_yaml
+from utils.config import from_dict, setting
 from utils.errors import InputError
+from utils.values import nearest
+from utils.yaml_file import read_yaml
 
 SCHEMA_FILE = "schema.yaml"
 TRANSFORMS = ("log1p", "minmax", "standard", "none")
 SPLIT_RULES = ("random", "last_seventh", "none", "files")
 
 _FOLDER = Path(__file__).parent / "schemas"
-_LISTS = ("columns", "dense", "sparse", "ignore", "negative", "fractions", "crosses")
 
 
 @dataclass(frozen=True)
 class FieldRule:
     """How one field's tokens become ids, where it differs from the flags."""
 
-    min_count: int | None = None
-    """Keep tokens seen at least this often in the training split."""
-    hash_buckets: int | None = None
-    """Hash the tokens into this many ids (id 0 stays "unknown"), without a vocabulary pass."""
+    min_count: int | None = setting(None, "keep tokens seen at least this often in the training split", at_least=0)
+    hash_buckets: int | None = setting(
+        None, "hash the tokens into this many ids (id 0 stays unknown), without a vocabulary pass", at_least=2
+    )
 
 
 @dataclass(frozen=True)
@@ -40,28 +41,28 @@ class Schema:
     are the same: the number 0, or the token "".
     """
 
-    name: str
-    label: str
-    dense: tuple[str, ...] = ()
-    sparse: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    """Column names in file order; empty: the header line has them."""
-    header: bool = False
-    """Whether each file starts with a line of column names."""
-    delimiter: str = ","
-    quote: str = ""
-    missing: str = ""
-    positive: str = "1"
-    negative: tuple[str, ...] = ("0",)
-    """The label values that mean 0; empty: every value but `positive`."""
-    transform: str = "log1p"
-    split: str = "last_seventh"
-    fractions: tuple[float, ...] = (0.8, 0.1, 0.1)
-    """Shares of train, valid and test under the split rule `random`."""
-    crosses: tuple[tuple[str, ...], ...] = ()
-    """Sparse columns whose combined value makes one more field, named `a_x_b`."""
+    name: str = setting("schema", "what it is called (default: the file's name)")
+    label: str = setting("label", "the label's column")
+    dense: tuple[str, ...] = setting((), "columns of numbers")
+    sparse: tuple[str, ...] = setting((), "columns of tokens")
+    ignore: tuple[str, ...] = setting((), "columns that are not used")
+    columns: tuple[str, ...] = setting((), "column names in file order; empty: the header line has them")
+    header: bool = setting(False, "whether each file starts with a line of column names")
+    delimiter: str = setting(",", "the character between values")
+    quote: str = setting("", "the character around values that hold a delimiter")
+    missing: str = setting("", "what stands where a value is missing")
+    positive: str = setting("1", "the label value that means 1")
+    negative: tuple[str, ...] = setting(("0",), "the label values that mean 0; empty: every value but `positive`")
+    transform: str = setting("log1p", "what is done with numbers", one_of=TRANSFORMS)
+    split: str = setting("last_seventh", "which rows are for training, validation and test", one_of=SPLIT_RULES)
+    fractions: tuple[float, ...] = setting(
+        (0.8, 0.1, 0.1), "shares of train, valid and test under the split rule random", at_least=0, at_most=1
+    )
+    crosses: tuple[tuple[str, ...], ...] = setting(
+        (), "sparse columns whose combined value makes one more field, named a_x_b"
+    )
     fields: dict[str, FieldRule] = field(default_factory=dict)
+    """The rules of fields that differ from the flags."""
 
     @property
     def field_names(self) -> tuple[str, ...]:
@@ -82,29 +83,21 @@ def load_schema(name_or_path: str) -> Schema:
         InputError: no such file, an unknown key, or a schema that contradicts itself.
     """
     path = _find(name_or_path)
-    values = read_yaml(path)
-    rules = values.pop("fields", None) or {}
-    if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
-        raise InputError(f"{path}: fields must map field names to min_count or hash_buckets")
-    for key in _LISTS:
-        if key in values and not isinstance(values[key], list):
-            values[key] = [values[key]]
-    values.setdefault("name", path.stem)
-    values.setdefault("label", "label")
+    values = {"name": path.stem} | read_yaml(path)
     if "positive" in values:
         values.setdefault("negative", [])
-    schema = from_dict(Schema, values, str(path))
-    rules = {str(key): from_dict(FieldRule, rule, f"{path}: fields: {key}") for key, rule in rules.items()}
-    schema = dataclasses.replace(schema, fields=rules)
+    rules = values.pop("fields", {})
+    if not isinstance(rules, dict) or not all(isinstance(rule, dict) for rule in rules.values()):
+        raise InputError(f"{path}: fields must map field names to min_count or hash_buckets")
+    rules = {name: from_dict(FieldRule, rule, f"{path}: fields: {name}") for name, rule in rules.items()}
+    schema = dataclasses.replace(from_dict(Schema, values, str(path)), fields=rules)
     _check(schema, str(path))
     return schema
 
 
 def save_schema(schema: Schema, path: Path) -> None:
     """Write a schema so that `load_schema` gives it back."""
-    values: dict[str, Any] = dataclasses.asdict(schema)
-    for key in _LISTS:
-        values[key] = [list(item) if isinstance(item, tuple) else item for item in values[key]]
+    values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(schema)))  # lists for tuples
     path.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
@@ -124,49 +117,64 @@ def _find(name_or_path: str) -> Path:
 
 
 def _check(schema: Schema, origin: str) -> None:
-    _check_choice(schema.transform, TRANSFORMS, f"{origin}: transform")
-    _check_choice(schema.split, SPLIT_RULES, f"{origin}: split")
-    if len(schema.delimiter.encode()) != 1 or schema.delimiter in "\r\n":
-        raise InputError(f"{origin}: delimiter must be one character, such as ',' or \"\\t\"")
-    if len(schema.quote.encode()) > 1:
-        raise InputError(f"{origin}: quote must be one character or empty")
-    if len(schema.fractions) != 3 or min(schema.fractions) < 0 or abs(sum(schema.fractions) - 1) > 1e-9:
+    """Refuse what contradicts itself; types and ranges are checked before."""
+    for key, character in (("delimiter", schema.delimiter), ("quote", schema.quote)):
+        if character and (len(character.encode()) != 1 or character.isalnum() or character in "\r\n\0+-."):
+            raise InputError(f"{origin}: {key} must be one character, such as ',' or \"\\t\"")
+    if schema.quote == schema.delimiter:
+        raise InputError(f"{origin}: quote and delimiter are the same character; choose another quote")
+    for key in ("name", "label", "missing", "positive"):
+        _check_text(getattr(schema, key), f"{origin}: {key}")
+    for key in ("dense", "sparse", "ignore", "columns", "negative"):
+        for text in getattr(schema, key):
+            _check_text(text, f"{origin}: {key}")
+    if schema.positive in schema.negative:
+        raise InputError(f"{origin}: '{schema.positive}' is listed under positive and under negative")
+    if len(schema.fractions) != 3 or abs(sum(schema.fractions) - 1) > 1e-9:
         raise InputError(f"{origin}: fractions must be three shares (train, valid, test) that add up to 1")
     if not schema.sparse:
         raise InputError(f"{origin}: sparse names no column; a model needs at least one field")
     for member in (name for members in schema.crosses for name in members):
-        _check_choice(member, schema.sparse, f"{origin}: crosses")
-    if any(len(members) < 2 for members in schema.crosses):
-        raise InputError(f"{origin}: crosses: each cross names two or more columns, such as [[user, item]]")
-    for name, rule in schema.fields.items():
-        _check_choice(name, schema.field_names, f"{origin}: fields")
-        if rule.hash_buckets is not None and rule.hash_buckets < 2:
-            raise InputError(f"{origin}: fields: {name}: hash_buckets must be at least 2")
+        _check_known(member, schema.sparse, f"{origin}: crosses")
+    if any(len(set(members)) < max(len(members), 2) for members in schema.crosses):
+        raise InputError(f"{origin}: crosses: each cross names two or more different columns, such as [[user, item]]")
+    _check_distinct((*schema.dense, *schema.field_names), origin)
+    for name in schema.fields:
+        _check_known(name, schema.field_names, f"{origin}: fields")
     if schema.columns:
         _check_columns(schema, origin)
     elif not schema.header:
         raise InputError(f"{origin}: give the column names as columns, or say header: true")
 
 
+def _check_text(text: str, origin: str) -> None:
+    """Values are read without the blanks around them, so none in a schema may have any."""
+    if text != text.strip() or not text.isprintable():
+        raise InputError(
+            f"{origin}: {text!r} has blanks around it, or characters in it that cannot be seen; remove them"
+        )
+
+
 def _check_columns(schema: Schema, origin: str) -> None:
     used = (schema.label, *schema.dense, *schema.sparse, *schema.ignore)
-    for names in (used, schema.columns):
-        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
-        if twice:
-            raise InputError(f"{origin}: column '{twice[0]}' is listed twice")
+    _check_distinct(used, origin)
+    _check_distinct(schema.columns, origin)
+    if "" in used:
+        raise InputError(f"{origin}: a column has an empty name; name it")
     for name in used:
         if name not in schema.columns:
-            raise InputError(f"{origin}: no column '{name}'{_nearest(name, schema.columns)}")
+            raise InputError(f"{origin}: no column '{name}'{nearest(name, schema.columns)}")
     for name in schema.columns:
         if name not in used:
             raise InputError(f"{origin}: column '{name}' has no use; list it under dense, sparse or ignore")
 
 
-def _check_choice(word: str, choices: tuple[str, ...], origin: str) -> None:
-    if word not in choices:
-        raise InputError(f"{origin}: '{word}' is unknown{_nearest(word, choices)}")
+def _check_distinct(names: tuple[str, ...], origin: str) -> None:
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{origin}: column '{twice[0]}' is listed twice")
 
 
-def _nearest(word: str, choices: tuple[str, ...]) -> str:
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else f"; there are {', '.join(choices[:8])}"
+def _check_known(word: str, known: tuple[str, ...], origin: str) -> None:
+    if word not in known:
+        raise InputError(f"{origin}: '{word}' is unknown{nearest(word, known)}")

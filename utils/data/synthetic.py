@@ -129,8 +129,6 @@ def _histogram_auc(histogram: np.ndarray) -> float:
 
 def open_world(rows: int, scale: float = 1.0) -> World:
     """The laws and the teacher of a file of `rows` rows."""
-    if rows < 1 or not 0 < scale <= 50:
-        raise InputError(f"--rows {rows} must be at least 1, --scale {scale} above 0 and at most 50")
     statistics = json.loads(Path(__file__).with_name("criteo_statistics.json").read_text(encoding="utf-8"))
     dense, fields = statistics["dense"], statistics["sparse"]
     columns, names = dense + fields, [column["name"] for column in dense + fields]

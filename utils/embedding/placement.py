@@ -186,13 +186,6 @@ def check_budget(placement: Placement, widths: tuple[int, ...], slots: int, budg
 def main() -> None:
     """Print the plan for a converted data set."""
     (settings,) = load_settings((PlacementSettings,), sys.argv[1:])
-    for flag, value in (
-        ("ranks", settings.ranks),
-        ("batch_size", settings.batch_size),
-        ("embedding_dim", min(settings.embedding_dim, default=0)),
-    ):
-        if value < 1:
-            raise InputError(f"--{flag}={value}: must be at least 1")
     folder, _ = find_data(settings.dataset_path)
     data = DataManifest.load(folder)
     placement = place(data.table_sizes, settings.ranks, settings.replicate_below)

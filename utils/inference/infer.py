@@ -29,8 +29,6 @@ def main(model: Model) -> None:
     settings, device = door_settings(model, InferSettings, DeviceSettings)
     if bool(settings.mindir_path) == bool(settings.checkpoint_path):
         raise InputError("give either --mindir_path or --checkpoint_path")
-    if settings.infer_batch_size < 1:
-        raise InputError(f"--infer_batch_size={settings.infer_batch_size}: must be at least 1")
     predict, folder = _open(model, settings, device)
     with contextlib.suppress(BrokenPipeError):
         for ids, dense in _inputs(settings, folder):

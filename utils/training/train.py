@@ -74,9 +74,6 @@ def check_settings(settings: TrainSettings, data: DataManifest, folder: Path) ->
     rows = data.splits["train"].rows
     if settings.batch_size > rows:
         raise InputError(f"--batch_size={settings.batch_size} is larger than the data ({rows} training rows); lower it")
-    for name in ("batch_size", "eval_batch_size", "epochs", "log_every", "keep_checkpoint_max"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"--{name}={getattr(settings, name)}: must be at least 1")
     check_schedule(settings)
 
 

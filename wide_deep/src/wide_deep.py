@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from mindspore import Tensor, nn
 
-from utils.config import setting
+from utils.config import SHARES, WIDTHS, setting
 from utils.layers import MLP, FlatInputs, Linear, Rows, SumFields
 from utils.model import Features
 
@@ -13,12 +13,14 @@ from utils.model import Features
 class WideDeepSettings:
     """The network's sizes, and how its wide part is trained."""
 
-    embedding_dim: int = setting(16, "width of an embedding vector")
-    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the deep part")
+    embedding_dim: int = setting(16, "width of an embedding vector", **WIDTHS)
+    mlp: tuple[int, ...] = setting((400, 400, 400), "hidden layers of the deep part", **WIDTHS)
     batch_norm: bool = setting(False, "batch norm after each hidden layer")
-    dropout: float = setting(0.0, "share of units dropped after each hidden layer")
+    dropout: float = setting(0.0, "share of units dropped after each hidden layer", **SHARES)
     dense_vectors: bool = setting(False, "dense values take part as value times a vector of their own, not as they are")
-    wide_optimizer: str = setting("ftrl", "optimizer of the wide part: ftrl, or same: the deep part's")
+    wide_optimizer: str = setting(
+        "ftrl", "optimizer of the wide part: ftrl, or same: the deep part's", one_of=("ftrl", "same")
+    )
 
 
 class WideDeep(nn.Cell):
