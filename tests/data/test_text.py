@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.data.schema import Schema, load_schema
-from utils.data.text import RowParser, parse_rows
+from utils.data.serving_rows import ServingRows
+from utils.data.text import ParsedRows, RowParser
 from utils.errors import InputError
 
 SCHEMA = Schema("small", label="y", dense=("a", "b"), sparse=("u", "v"), columns=("y", "a", "b", "u", "v"))
@@ -29,6 +30,10 @@ ROWS = st.lists(st.tuples(st.sampled_from("01"), NUMBERS, NUMBERS, TOKENS, TOKEN
 
 def text_of(rows: list[tuple[str, ...]], newline: str = "\n", delimiter: str = ",") -> bytes:
     return newline.join(delimiter.join(row) for row in rows).encode()
+
+
+def parse_rows(schema: Schema, data: bytes, first_line: int = 1) -> ParsedRows:
+    return ServingRows(schema, first_line).parse(data)
 
 
 def reasons(data: bytes, schema: Schema = SCHEMA) -> list[tuple[int, str]]:
@@ -91,25 +96,6 @@ def test_every_label_but_the_positive_one_is_0_where_no_negative_is_given() -> N
     schema = replace(SCHEMA, positive="yes", negative=())
     assert parse_rows(schema, b"yes,,,,\nno,,,,\nmaybe,,,,").label.tolist() == [1, 0, 0]
     assert reasons(b",1,1,t,t", schema)[0][1].startswith("label ''")
-
-
-def test_rows_without_label() -> None:
-    schema = replace(SCHEMA, columns=("a", "b", "y", "u", "v"))
-    labelled = parse_rows(schema, b"1,2,0,t,s\n3,4,1,s,t\n")
-    bare = parse_rows(schema, b"1,2,t,s\n3,4,s,t\n")
-    assert np.array_equal(labelled.tokens, bare.tokens)
-    assert np.array_equal(labelled.dense, bare.dense)
-    with pytest.raises(InputError, match="line 1: found 4 columns, the schema says 5"):
-        parse_rows(schema, b"1,2,t,s", label=True)
-    assert len(parse_rows(schema, b"").label) == 0
-
-
-def test_a_repeated_header_line_is_skipped() -> None:
-    schema = replace(SCHEMA, header=True)
-    assert parse_rows(schema, b"y,a,b,u,v\n1,1,1,t,t").label.tolist() == [1]
-    assert len(parse_rows(schema, b"a,b,u,v\r\n1,1,t,t\r\n").label) == 1
-    with pytest.raises(InputError, match="line 3"):
-        parse_rows(schema, b"y,a,b,u,v\n1,1,1,t,t\n5,1,1,t,t")
 
 
 def test_crosses_tell_pairs_apart() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.data.schema import Schema
-from utils.data.text import parse_rows
+from utils.data.serving_rows import ServingRows
 from utils.data.vocabulary import TokenCounter, Vocabulary
 from utils.errors import InputError
 
@@ -79,7 +79,7 @@ def test_row_ranges_share_hot_tokens_evenly() -> None:
     """Texts counted upwards, the low ones hot: halves of the id range must be looked up about equally often."""
     schema = Schema("s", label="y", sparse=("u",), columns=("y", "u"))
     numbers = (np.random.default_rng(5).random(100_000) ** 2 * 20_000).astype(int)
-    tokens = parse_rows(schema, "\n".join(f"0,{number:06x}" for number in numbers).encode()).tokens
+    tokens = ServingRows(schema).parse("\n".join(f"0,{number:06x}" for number in numbers).encode()).tokens
     ids = collect(tokens[0]).lookup(tokens)
     assert 0.48 < (ids <= np.max(ids) // 2).mean() < 0.52
 

@@ -1,70 +1,151 @@
-"""Export of a small network: any batch size, file modes, and what a failed export leaves behind."""
+"""Export of a small network: any batch size, any folder, large models, and what a refused export leaves behind."""
 
+import shutil
 import stat
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
+from mindspore import Tensor, nn
+from mindspore.onnx import onnx_export
+from mindspore.train import serialization
 
-from tests.tiny_model import TINY, TinySettings, tiny_manifest
-from utils.config import TrainSettings
+from tests.inference.conftest import Served, serve
 from utils.errors import InputError
 from utils.inference import export as exporting
-from utils.inference.export import export
+from utils.inference.export import export, target_of
 from utils.inference.predict import predictor_of_file, predictor_of_scorer
-from utils.model import Features
-from utils.training.build import Training
-from utils.training.checkpoint import CheckpointManifest
-from utils.training.step import ScoreStep
 
-SIZES = (5, 9)
+NAMES = pytest.mark.parametrize(("name", "tolerance"), [("served.mindir", 1e-6), ("served.onnx", 1e-5)])
 
 
-def scorer_and_manifest(dense: int) -> tuple[ScoreStep, CheckpointManifest]:
-    features = Features(dense, SIZES)
-    training = Training(TINY, TinySettings(), features, TrainSettings())
-    return training.scorer.set_train(False), tiny_manifest(features)
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def with_dense() -> tuple[ScoreStep, CheckpointManifest]:
-    return scorer_and_manifest(3)
+def check_equal(served: Served, written: Path, tolerance: float, rows: tuple[int, ...] = (7,)) -> None:
+    """The file gives what the network gives."""
+    exported, network = predictor_of_file(written), predictor_of_scorer(served.scorer())
+    random = np.random.default_rng(0)
+    for count in rows:
+        ids = random.integers(0, served.data.table_sizes, (count, 2), dtype=np.int32)
+        dense = random.standard_normal((count, 1)).astype(np.float32)
+        found = exported(ids, dense)
+        assert found.shape == (count,)
+        np.testing.assert_allclose(found, network(ids, dense), atol=tolerance)
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("served.mindir", 1e-6), ("served.onnx", 1e-5)])
-@pytest.mark.parametrize("dense", [0, 3])
+@NAMES
+@pytest.mark.parametrize("dense", [False, True])
 def test_the_exported_file_equals_the_network_at_any_batch_size(
-    tmp_path: Path, name: str, tolerance: float, dense: int
+    tmp_path: Path, name: str, tolerance: float, dense: bool
 ) -> None:
-    scorer, manifest = scorer_and_manifest(dense)
-    written, difference = export(scorer, manifest, tmp_path / "new" / name)
+    served = serve(tmp_path / "data", dense=dense)
+    written, difference = export(served.scorer(), served.data, served.files, tmp_path / "new" / name)
     assert written == tmp_path / "new" / name
     assert difference <= tolerance
-    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in written.parent.iterdir()} == {"0o644"}
-    exported, network = predictor_of_file(written), predictor_of_scorer(scorer)
-    random = np.random.default_rng(0)
-    for rows in (1, 7, 4096):
-        ids = random.integers(0, SIZES, (rows, 2), dtype=np.int32)
-        values = random.standard_normal((rows, max(dense, 1))).astype(np.float32)
-        found = exported(ids, values)
-        assert found.shape == (rows,)
-        np.testing.assert_allclose(found, network(ids, values), atol=tolerance)
+    assert set(contents(tmp_path / "new")) == {
+        name, "served.serving/manifest.json", "served.serving/schema.yaml", "served.serving/vocabulary.npz"
+    }  # fmt: skip
+    files = [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
+    assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in files} == {"0o644"}
+    check_equal(served, written, tolerance, (1, 7, 4096))
 
 
-@pytest.mark.parametrize("name", ["served.mindir", "served.onnx"])
-def test_an_export_that_differs_from_the_network_is_not_written(
-    with_dense: tuple[ScoreStep, CheckpointManifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+@NAMES
+def test_any_folder_will_do(served: Served, tmp_path: Path, name: str, tolerance: float) -> None:
+    check_equal(served, served.export(tmp_path / "it's 100% a,b" / "[ü]" / name), tolerance)
+
+
+def test_a_large_mindir_is_a_graph_and_its_weights(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / name).write_text("the former one", encoding="utf-8")
+    monkeypatch.setattr(serialization, "TOTAL_SAVE", 0)
+    for _ in range(2):
+        written = served.export(tmp_path / "ü" / "served.mindir")
+        assert {path.name for path in written.parent.iterdir()} == {
+            "served_graph.mindir", "served_variables", "served.serving"
+        }  # fmt: skip
+        assert written.name == "served_graph.mindir"
+        assert stat.S_IMODE((written.parent / "served_variables").stat().st_mode) == 0o755
+    check_equal(served, written, 1e-6)
+    ids, dense = np.zeros((3, 2), np.int32), np.ones((3, 1), np.float32)
+    by_mindspore = nn.GraphCell(ms.load(str(written)))(Tensor(ids), Tensor(dense)).asnumpy()
+    np.testing.assert_allclose(by_mindspore[:, 0], predictor_of_file(written)(ids, dense))
+    # Once it is small again nothing of the split form is left.
+    monkeypatch.undo()
+    served.export(tmp_path / "ü" / "served.mindir")
+    assert {path.name for path in written.parent.iterdir()} == {"served.mindir", "served.serving"}
+
+
+def test_a_large_onnx_has_its_weights_in_a_folder(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "PROTO_LIMIT_SIZE", 0)
+    (tmp_path / "embedding").write_text("a file that is called like a weight", encoding="utf-8")
+    for _ in range(2):
+        written = served.export(tmp_path / "served.onnx")
+        assert {path.name for path in tmp_path.iterdir()} == {
+            "served.onnx", "served.onnx_variables", "served.serving", "embedding"
+        }  # fmt: skip
+    check_equal(served, written, 1e-5)
+
+
+@NAMES
+def test_an_export_that_differs_from_the_network_changes_nothing(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tolerance: float
+) -> None:
+    served.export(tmp_path / name)
+    before = contents(tmp_path)
     monkeypatch.setattr(exporting, "TOLERANCES", {".mindir": -1.0, ".onnx": -1.0})
     with pytest.raises(InputError, match=rf"{name}.*differs.*nothing was written"):
-        export(*with_dense, tmp_path / name)
-    assert [(path.name, path.read_text(encoding="utf-8")) for path in tmp_path.iterdir()] == [(name, "the former one")]
+        served.export(tmp_path / name)
+    assert contents(tmp_path) == before
 
 
-def test_a_folder_that_cannot_be_written_is_named(
-    with_dense: tuple[ScoreStep, CheckpointManifest], tmp_path: Path
+def test_a_move_that_fails_changes_nothing(
+    served: Served, other: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Every move but the last works: model and serving files are published both or none."""
+    served.export(tmp_path / "served.mindir")
+    before = contents(tmp_path)
+    rename = Path.rename
+
+    def fail_at_the_end(source: Path, place: Path) -> Path:
+        if source.name == "served.serving" and source.parent.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(source, place)
+
+    monkeypatch.setattr(Path, "rename", fail_at_the_end)
+    with pytest.raises(InputError, match=r"served\.mindir: cannot be written \(.*No space left"):
+        other.export(tmp_path / "served.mindir")
+    assert contents(tmp_path) == before
+
+
+def test_serving_files_that_are_missing_stop_an_export_before_it_writes(served: Served, tmp_path: Path) -> None:
+    shutil.copytree(served.files, tmp_path / "copy")
+    (tmp_path / "copy" / "vocabulary.npz").unlink()
+    with pytest.raises(InputError, match="cannot be written"):
+        export(served.scorer(), served.data, tmp_path / "copy", tmp_path / "new" / "served.mindir")
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(served: Served, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"file/served\.mindir.*cannot be written"):
-        export(*with_dense, tmp_path / "file" / "served.mindir")
+        served.export(tmp_path / "file" / "served.mindir")
+
+
+@pytest.mark.parametrize(
+    ("given", "target"),
+    [("a/served", "a/served.onnx"), ("served.onnx", "served.onnx"), ("x.ONNX", "x.onnx"), ("v1.2", "v1.2.onnx")],
+)
+def test_the_ending_is_the_formats(given: str, target: str) -> None:
+    assert target_of(given, "onnx") == Path(target)
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "a b", "é", " ", "a/..", "a[1]", "a'b"])
+def test_names_that_mindspore_refuses_are_refused(name: str) -> None:
+    with pytest.raises(InputError, match=r"--file_name .*letters, digits"):
+        target_of(name, "MINDIR")

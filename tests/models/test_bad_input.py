@@ -11,6 +11,7 @@ import pytest
 
 from tests.helpers import check_refused, run_door
 from tests.models.conftest import Finished, training_flags
+from utils.data.manifest import copy_serving_files
 from utils.training.checkpoint_file import read_checkpoint_file, write_checkpoint_file
 
 # What is given to which command, beside a sound run's files, and words of the answer.
@@ -40,10 +41,13 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "export no checkpoint": ("export", ["--checkpoint_path=empty"], ["empty"]),
     "export to an unknown format": ("export", ["--checkpoint_path={last}", "--file_format=PT"], ["PT", "MINDIR, ONNX"]),
     "export AIR here": ("export", ["--checkpoint_path={last}", "--file_format=AIR"], ["AIR", "Ascend"]),
+    "export beside another vocabulary": ("export", ["--checkpoint_path=swapped"], ["swapped", "other data"]),
+    "export with a name that MindSpore refuses": ("export", ["--checkpoint_path={last}", "--file_name=a b"], ["a b"]),
     "export into a file": ("export", ["--checkpoint_path={last}", "--file_name=file/x"], ["file/x"]),
     "score with nothing": ("infer", ["--input=rows.txt"], ["--mindir_path", "--checkpoint_path"]),
     "score with no model": ("infer", ["--mindir_path=absent.mindir", "--input=rows.txt"], ["absent.mindir"]),
     "score with a damaged model": ("infer", ["--mindir_path=bad.mindir", "--input=rows.txt"], ["bad.mindir"]),
+    "score beside another vocabulary": ("infer", ["--checkpoint_path=swapped"], ["swapped", "other data"]),
     "score no file": ("infer", ["--checkpoint_path={last}", "--input=absent.txt"], ["absent.txt"]),
     "score malformed rows": ("infer", ["--checkpoint_path={last}", "--input=rows.txt"], ["rows.txt", "line 2"]),
 }
@@ -63,6 +67,8 @@ def answers(
         shutil.copytree(trained.folder, folder)
         put_bad_files(folder)
         put_strangers_checkpoint(folder / "stranger", trained.last)
+        shutil.copytree(trained.checkpoints, folder / "swapped", ignore=shutil.ignore_patterns("*-*.ckpt", "best.ckpt"))
+        copy_serving_files(other_data, folder / "swapped")
         before = contents(folder)
         words = [word.format(**places) for word in words]
         flags = training_flags(tiny_data) if door == "train" else ["--device_target=CPU"]

@@ -8,7 +8,8 @@ import numpy as np
 from utils.data.dense import DenseTransform
 from utils.data.manifest import check_serving_files
 from utils.data.schema import SCHEMA_FILE, Schema, load_schema
-from utils.data.text import ParsedRows, parse_rows
+from utils.data.serving_rows import ServingRows
+from utils.data.text import ParsedRows
 from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
 
 
@@ -28,10 +29,10 @@ class RowEncoder:
         return cls(schema, manifest.dense_transform, Vocabulary.load(folder / VOCABULARY_FILE))
 
     def encode(self, data: bytes, first_line: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Encode raw lines, with or without the label column (the first line's column count tells).
+        """Encode raw lines, laid out as `ServingRows` says.
 
         Args:
-            data: whole lines; a header line that repeats the schema's column names is skipped.
+            data: whole lines.
             first_line: the number of the first line, for messages.
 
         Returns:
@@ -40,7 +41,7 @@ class RowEncoder:
         Raises:
             InputError: a malformed line, by its number.
         """
-        return self.encode_parsed(parse_rows(self.schema, data, first_line=first_line))
+        return self.encode_parsed(ServingRows(self.schema, first_line).parse(data))
 
     def encode_parsed(self, parsed: ParsedRows) -> tuple[np.ndarray, np.ndarray]:
         """Encode parsed rows: dense float32 (n, d) and ids int32 (n, f)."""

@@ -5,9 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from utils.data.kernels import IGNORED, LABEL, NEWLINE, WRONG_COLUMNS, WRONG_LABEL, count_rows, parse_text
+from utils.data.kernels import IGNORED, LABEL, NEWLINE, WRONG_COLUMNS, WRONG_LABEL, parse_text
 from utils.data.schema import Schema
-from utils.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,33 +77,6 @@ class RowParser:
         ends = np.cumsum([0, *map(len, negatives)])
         texts = (schema.missing.encode(), schema.positive.encode(), b"".join(negatives))
         return (ord(schema.delimiter), quote, roles, members, *(np.frombuffer(text, np.uint8) for text in texts), ends)
-
-
-def parse_rows(schema: Schema, data: bytes, label: bool | None = None, first_line: int = 1) -> ParsedRows:
-    """Parse raw rows for serving.
-
-    Args:
-        schema: the layout; a header line that repeats its column names is skipped.
-        data: whole lines; the last newline may be missing.
-        label: whether the lines have the label column; None: the first line's column count tells.
-        first_line: the number of the first line, for messages.
-
-    Raises:
-        InputError: a malformed row, by its line number.
-    """
-    text = np.frombuffer(data, np.uint8)
-    first = split_line(schema, data.split(b"\n", 1)[0])
-    if label is None:
-        label = len(first) != len(schema.columns) - 1
-    parser = RowParser(schema, with_label=label)
-    skipped = int(schema.header and first == parser.columns)
-    if skipped:
-        text = text[data.find(b"\n") + 1 or len(data) :]
-    parsed = parser.parse(text, count_rows(text)[0])
-    if len(parsed.bad):
-        line = first_line + skipped + int(parsed.bad[0, 0])
-        raise InputError(f"line {line}: {parser.explain(parsed.bad[0], text)}; correct or remove the line")
-    return parsed
 
 
 def split_line(schema: Schema, line: bytes) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The door `infer.py`: raw rows in, one probability a line out, in order."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,16 +11,17 @@ import numpy as np
 from utils.config import DeviceSettings, InferSettings
 from utils.data.encode import RowEncoder
 from utils.data.find import find_data
-from utils.data.manifest import check_serving_files
+from utils.data.manifest import DataManifest, check_serving_files
 from utils.data.reading import Part, read_batches
+from utils.data.serving_rows import ServingRows
 from utils.data.sources import open_text, read_checked
-from utils.data.text import parse_rows, split_line
 from utils.device import set_up_device
 from utils.errors import InputError
-from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer, serving_folder
+from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer
+from utils.inference.publish import serving_folder
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
-from utils.training.checkpoint import folder_of, load_checkpoint
+from utils.training.checkpoint import load_checkpoint, serving_files_of
 
 _BLOCK_BYTES = 1 << 22
 
@@ -29,32 +31,43 @@ def main(model: Model) -> None:
     settings, device = door_settings(model, InferSettings, DeviceSettings)
     if bool(settings.mindir_path) == bool(settings.checkpoint_path):
         raise InputError("give either --mindir_path or --checkpoint_path")
-    predict, folder = _open(model, settings, device)
-    with contextlib.suppress(BrokenPipeError):
-        for ids, dense in _inputs(settings, folder):
-            probabilities = predict(ids, dense if dense.shape[1] else np.zeros((len(ids), 1), np.float32))
-            sys.stdout.write("".join(f"{probability:.9g}\n" for probability in probabilities.tolist()))
-        sys.stdout.flush()
-
-
-def _open(model: Model, settings: InferSettings, device: DeviceSettings) -> tuple[Predict, Path]:
-    """The predictor and the folder of its serving files."""
-    exported = Path(settings.mindir_path)
+    if sys.stdout is None:
+        raise InputError("standard output is closed; lead it to a file or to another command")
     set_up_device(device)
-    if settings.mindir_path:
-        return predictor_of_file(exported), serving_folder(exported)
-    path = Path(settings.checkpoint_path)
-    scorer = scorer_of(model, load_checkpoint(path, model.name)).set_train(False)
-    return predictor_of_scorer(scorer), folder_of(path)
+    score(*_open(model, settings), settings)
 
 
-def _inputs(settings: InferSettings, serving: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def score(predict: Predict, serving_files: Path, settings: InferSettings) -> None:
+    """Write the probability of each row of `--input` to standard output; quietly end where nobody reads them."""
+    for ids, dense in _inputs(settings, serving_files):
+        probabilities = predict(ids, dense if dense.shape[1] else np.zeros((len(ids), 1), np.float32))
+        try:
+            sys.stdout.write("".join(f"{probability:.9g}\n" for probability in probabilities.tolist()))
+            sys.stdout.flush()
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+            if isinstance(error, BrokenPipeError):
+                return
+            raise InputError(f"standard output: cannot be written ({error.strerror}); check the disk") from None
+
+
+def _open(model: Model, settings: InferSettings) -> tuple[Predict, Path]:
+    """The predictor and the folder of its serving files, of one data set for sure."""
+    if not settings.mindir_path:
+        checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)
+        serving_files = serving_files_of(checkpoint)
+        return predictor_of_scorer(scorer_of(model, checkpoint).set_train(False)), serving_files
+    exported = Path(settings.mindir_path)
+    return predictor_of_file(exported), serving_folder(exported)
+
+
+def _inputs(settings: InferSettings, serving_files: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Ids and dense values, at most `infer_batch_size` rows at a time."""
-    if Path(settings.input).is_dir():
-        yield from _converted(Path(settings.input), settings.infer_batch_size)
+    if settings.input != "-" and Path(settings.input).is_dir():
+        yield from _converted(Path(settings.input), settings.infer_batch_size, serving_files)
         return
     size, held = settings.infer_batch_size, None
-    for dense, ids in _encoded(settings.input, RowEncoder.load(serving)):
+    for dense, ids in _encoded(settings.input, RowEncoder.load(serving_files)):
         held = (ids, dense) if held is None else (np.concatenate([held[0], ids]), np.concatenate([held[1], dense]))
         whole = len(held[0]) - len(held[0]) % size  # a batch of another size would be compiled for
         for first in range(0, whole, size):
@@ -65,17 +78,13 @@ def _inputs(settings: InferSettings, serving: Path) -> Iterator[tuple[np.ndarray
 
 
 def _encoded(name: str, encoder: RowEncoder) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Dense values and ids of raw rows, a block of lines at a time; the first line tells whether they have labels."""
-    label, line = None, 1
+    """Dense values and ids of raw rows, a block of lines at a time."""
+    rows = ServingRows(encoder.schema)
     for data in _line_blocks(name):
-        if label is None:
-            schema = encoder.schema
-            label = len(split_line(schema, data.split(b"\n", 1)[0])) != len(schema.columns) - 1
         try:
-            yield encoder.encode_parsed(parse_rows(encoder.schema, data, label, first_line=line))
+            yield encoder.encode_parsed(rows.parse(data))
         except InputError as error:
             raise InputError(f"--input {name}: {error}") from None
-        line += data.count(b"\n")
 
 
 def _line_blocks(name: str) -> Iterator[bytes]:
@@ -83,17 +92,24 @@ def _line_blocks(name: str) -> Iterator[bytes]:
     path = Path(name)
     if name != "-" and not path.is_file():
         raise InputError(f"--input {name}: no such file; give a file of raw rows, or - for standard input")
+    if name == "-" and sys.stdin is None:
+        raise InputError("--input -: standard input is closed; give a file of raw rows")
     with contextlib.nullcontext(sys.stdin.buffer) if name == "-" else open_text(path) as file:
         while piece := read_checked(path, file.read, _BLOCK_BYTES):
             yield piece if piece.endswith(b"\n") else piece + read_checked(path, file.readline)
 
 
-def _converted(folder: Path, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _converted(folder: Path, batch_size: int, serving_files: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """A converted split's rows, in the order in which they are stored."""
     data_folder, split = find_data(str(folder))
     data = check_serving_files(data_folder)
     if split not in data.splits:
         raise InputError(f"--input {folder}: give one split's folder, such as {data_folder / 'test'}")
+    if data.fingerprint != DataManifest.load(serving_files).fingerprint:
+        raise InputError(
+            f"--input {folder}: converted with another vocabulary than the model's; convert it with --vocabulary of "
+            "the training data, or give raw rows"
+        )
     for batch in read_batches(data_folder, data, split, Part(batch_size)):
         present = batch.present[:, 0] > 0
         yield np.ascontiguousarray(batch.ids[present]), np.ascontiguousarray(batch.dense[present])

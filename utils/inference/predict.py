@@ -9,27 +9,33 @@ import onnxruntime
 from mindspore import Tensor, nn
 
 from utils.compiled import CompiledCell
+from utils.data.manifest import check_serving_files
 from utils.errors import InputError
+from utils.inference.publish import serving_folder
+from utils.inference.seal import check_seal
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """ids (B, F) int32 and dense (B, max(d, 1)) float32 -> probabilities (B,) float32, for any B."""
 
 
 def predictor_of_file(path: Path) -> Predict:
-    """Load a `.mindir` (MindSpore) or an `.onnx` (ONNX Runtime).
+    """Load what export.py wrote: a `.mindir` (MindSpore) or an `.onnx` (ONNX Runtime).
 
     Raises:
-        InputError: no such file, another suffix, or a file that its runtime cannot load.
+        InputError: no such file, another suffix, a file that differs from its checksums, serving files beside it that
+            are damaged or of other data, or a file that its runtime cannot load.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; export.py prints the name of the file it wrote")
     loaders = {".mindir": _load_mindir, ".onnx": _load_onnx}
-    if path.suffix.lower() not in loaders:
+    if path.suffix not in loaders:
         raise InputError(f"{path}: must be a .mindir or an .onnx file")
+    seal, serving = check_seal(path), serving_folder(path)
+    if check_serving_files(serving).fingerprint != seal.data:
+        raise InputError(f"{path}: of other data than {serving}; put the two beside each other that export.py wrote")
     try:
-        return loaders[path.suffix.lower()](path)
+        return loaders[path.suffix](path)
     except Exception as error:
-        raise InputError(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0]}); export it again") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: cannot be loaded ({reason}); export it again") from error
 
 
 def predictor_of_scorer(scorer: Callable) -> Predict:
@@ -40,11 +46,6 @@ def predictor_of_scorer(scorer: Callable) -> Predict:
         return run(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]
 
     return predict
-
-
-def serving_folder(exported: Path) -> Path:
-    """Where the vocabulary, schema and manifest of an exported model lie."""
-    return exported.with_name(f"{exported.stem.removesuffix('_graph')}.serving")
 
 
 def _load_mindir(path: Path) -> Predict:
