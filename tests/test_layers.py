@@ -3,10 +3,10 @@
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor, nn, ops
+from mindspore import ParameterTuple, Tensor, nn, ops
 
 from utils.interactions import DotInteraction
-from utils.layers import MLP
+from utils.layers import MLP, multiply_in_float16
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
@@ -29,12 +29,33 @@ def test_mlp_equals_numpy(hidden_output: bool) -> None:
     np.testing.assert_allclose(mlp(Tensor(normal(4, 5)), ROWS).asnumpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_float16_mlp_still_gives_float32() -> None:
-    mlp = MLP((5, 7, 3))
-    exact = mlp(Tensor(normal(4, 5)), ROWS).asnumpy()
-    half = mlp.to_float(ms.float16)(Tensor(normal(4, 5)), ROWS)
-    assert half.dtype == ms.float32
-    np.testing.assert_allclose(half.asnumpy(), exact, atol=1e-2)
+class ScaledLoss(nn.Cell):
+    """A mean of squares, times 1024, as small gradients would vanish in float16."""
+
+    def __init__(self, layer: nn.Cell) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def construct(self, x: Tensor, rows: tuple[Tensor, Tensor]) -> Tensor:
+        return self.layer(x, rows).square().mean() * 1024
+
+
+def test_float16_products_lie_between_float32_sums_and_moments() -> None:
+    """More rows than float16 can count, and values whose squares it cannot hold."""
+    count = 66_000
+    rows = Tensor(np.ones((count, 1), np.float32)), Tensor(np.zeros((count, 1), np.int32))
+    x = Tensor(300 * normal(count, 4) + 200)
+    mlp = MLP((4, 8, 1), batch_norm=True).set_train(True)
+    weights = ParameterTuple(mlp.trainable_params())
+    exact_loss, exact = ops.value_and_grad(ScaledLoss(mlp), None, weights)(x, rows)
+    multiply_in_float16(mlp)
+    half_loss, half = ops.value_and_grad(ScaledLoss(mlp), None, weights)(x, rows)
+    assert half_loss.asnumpy() != exact_loss.asnumpy()
+    assert half_loss.asnumpy() == pytest.approx(exact_loss.asnumpy(), rel=1e-2)
+    largest = max(np.abs(gradient.asnumpy()).max() for gradient in exact)
+    for found, expected in zip(half, exact, strict=True):
+        assert found.dtype == ms.float32
+        np.testing.assert_allclose(found.asnumpy(), expected.asnumpy(), atol=5e-3 * largest)
 
 
 def dots(z: np.ndarray) -> np.ndarray:

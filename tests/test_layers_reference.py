@@ -102,11 +102,13 @@ def test_batch_norm_evaluates_with_the_moving_moments() -> None:
 UNITS, MANY = 64, 2000
 
 
-def dropped(rate: float, seed: int, *, layer: int = 0) -> np.ndarray:
+def dropped(rate: float, seed: int, *, place: int = 0) -> np.ndarray:
     """What dropout leaves of ones, with the keys that `seed` draws."""
     keys = np.random.default_rng(seed).integers(-(2**31), 2**31, (MANY, 1)).astype(np.int32)
     rows = Tensor(np.ones((MANY, 1), np.float32)), Tensor(keys)
-    return Dropout(UNITS, rate, layer).set_train(True)(Tensor(np.ones((MANY, UNITS), np.float32)), rows).asnumpy()
+    layer = Dropout(UNITS, rate).set_train(True)
+    layer.set_place(place)
+    return layer(Tensor(np.ones((MANY, UNITS), np.float32)), rows).asnumpy()
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
@@ -121,14 +123,14 @@ def test_dropout_drops_its_share_and_scales_the_rest(rate: float) -> None:
     assert np.abs(correlation).max() < 0.15
 
 
-def test_a_mask_is_a_function_of_the_keys_and_the_layer() -> None:
+def test_a_mask_is_a_function_of_the_keys_and_the_place() -> None:
     assert np.array_equal(dropped(0.5, 1), dropped(0.5, 1))
-    for other in (dropped(0.5, 2), dropped(0.5, 1, layer=1)):
+    for other in (dropped(0.5, 2), dropped(0.5, 1, place=1)):
         assert ((dropped(0.5, 1) == 0) == (other == 0)).mean() == pytest.approx(0.5, abs=0.02)
 
 
 def test_dropout_changes_nothing_in_evaluation_and_passes_no_gradient_where_it_drops() -> None:
-    layer, x = Dropout(8, 0.5, 0), normal(5, 8)
+    layer, x = Dropout(8, 0.5), normal(5, 8)
     rows = Tensor(np.ones((5, 1), np.float32)), Tensor(np.arange(5, dtype=np.int32)[:, None] * 7919)
     assert np.array_equal(layer.set_train(False)(Tensor(x), rows).asnumpy(), x)
     ones = np.ones((5, 8), np.float32)

@@ -5,7 +5,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import initializer
 
-from utils.layers import AddBias, Linear, SumFields
+from utils.layers import AddBias, Linear, Product, SumFields
 
 
 class DotInteraction(nn.Cell):
@@ -88,18 +88,18 @@ class VectorCross(nn.Cell):
             [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
         )
         self.concat = ops.Concat(axis=1)
-        self.multiply = ops.MatMul()
+        self.multiply = Product(ops.MatMul())
         self.split = ops.Split(axis=1, output_num=layers)
         self.add_bias = AddBias()
 
     def construct(self, x0: Tensor) -> Tensor:
-        weights = self.concat([product.weight for product in self.products]).astype(x0.dtype)
+        weights = self.concat([product.weight for product in self.products])
         factors = self.split(1.0 + self.multiply(x0, weights))
         scale, shift = factors[0], self.biases[0]
         for i, product in enumerate(self.products[1:], 1):
             scale = scale * factors[i] + product(shift.expand_dims(0))
             shift = shift + self.biases[i]
-        return self.add_bias(scale * x0, shift.astype(x0.dtype))
+        return self.add_bias(scale * x0, shift)
 
 
 class MatrixCross(nn.Cell):
@@ -142,7 +142,7 @@ class MixCross(nn.Cell):
         )
         self.gates = nn.CellList([Linear(width, experts, bias=False) for _ in range(layers)])
         self.experts, self.rank, self.count = experts, rank, layers
-        self.multiply = ops.BatchMatMul()
+        self.multiply = Product(ops.BatchMatMul())
         self.softmax = ops.Softmax(axis=1)
         self.tanh = ops.Tanh()
 

@@ -46,6 +46,29 @@ class AddBias(nn.Cell):
         return d_out, self.product(ones, d_out).reshape(-1)
 
 
+class Product(nn.Cell):
+    """A matrix product with weights: `product` is ops.MatMul() or ops.BatchMatMul(). See `multiply_in_float16`."""
+
+    def __init__(self, product: ops.Primitive) -> None:
+        super().__init__(auto_prefix=False)
+        self.product, self.in_float16 = product, False
+
+    def construct(self, x: Tensor, weight: Tensor) -> Tensor:
+        if self.in_float16:
+            return self.product(x.astype(ms.float16), weight.astype(ms.float16)).astype(ms.float32)
+        return self.product(x, weight)
+
+
+def multiply_in_float16(network: nn.Cell) -> None:
+    """Let a network's matrix products with weights run in float16, forwards and backwards, and nothing else.
+
+    Sums over rows or fields, moments and products of features with each other leave float16's range (65,504).
+    """
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, Product):
+            cell.in_float16 = True
+
+
 class SumFields(nn.Cell):
     """The sum of all fields' vectors: (B, fields, width) -> (B, width).
 
@@ -59,7 +82,7 @@ class SumFields(nn.Cell):
         self.product = ops.MatMul()
 
     def construct(self, vectors: Tensor) -> Tensor:
-        return self.product(vectors.reshape(-1, self.flat), self.units.astype(vectors.dtype))
+        return self.product(vectors.reshape(-1, self.flat), self.units)
 
 
 class Linear(nn.Cell):
@@ -69,20 +92,19 @@ class Linear(nn.Cell):
         super().__init__()
         self.weight = Parameter(initializer(weight_init or "xavier_normal", (inputs, outputs), ms.float32))
         self.bias = Parameter(initializer("zeros", (outputs,), ms.float32)) if bias else None
-        self.multiply = ops.MatMul()
+        self.multiply = Product(ops.MatMul())
         self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        # Cast here: a cell with a gradient of its own would otherwise cast, and leave that gradient in float16.
-        product = self.multiply(x, self.weight.astype(x.dtype))
-        return product if self.bias is None else self.add_bias(product, self.bias.astype(x.dtype))
+        product = self.multiply(x, self.weight)
+        return product if self.bias is None else self.add_bias(product, self.bias)
 
 
 class MLP(nn.Cell):
     """Hidden layers of Linear, batch norm, ReLU, dropout (the last two layers if asked), then the output layer.
 
     `sizes` are the widths of the input and of every layer: (13, 512, 256) is two layers. The output layer is Linear
-    alone unless `hidden_output`. The matrices may run in float16 (`nn.Cell.to_float`); the output is float32.
+    alone unless `hidden_output`.
     """
 
     def __init__(
@@ -93,7 +115,7 @@ class MLP(nn.Cell):
         self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
         hidden_sizes = sizes[1 : self.hidden + 1]
         self.norms = nn.CellList([BatchNorm(size) for size in hidden_sizes]) if batch_norm else None
-        self.dropouts = nn.CellList([Dropout(size, dropout, i) for i, size in enumerate(hidden_sizes)])
+        self.dropouts = nn.CellList([Dropout(size, dropout) for size in hidden_sizes])
         self.drops = dropout > 0
         self.relu = ops.ReLU()
 
@@ -106,7 +128,7 @@ class MLP(nn.Cell):
                 x = self.relu(x)
                 if self.drops:
                     x = self.dropouts[i](x, rows)
-        return x.astype(ms.float32)
+        return x
 
 
 class BatchNorm(nn.Cell):
@@ -170,23 +192,34 @@ class Dropout(nn.Cell):
     """Drops units with probability `rate` in training and scales the others by 1 / (1 - rate).
 
     Whether unit j of a row is dropped is a multiply-shift hash (Dietzfelbinger 1996) of the row's key, so a mask is a
-    function of seed, step and the row's place in the global batch. `layer` tells layers of a network apart.
+    function of seed, step and the row's place in the global batch. Each of a network's Dropouts has hashes of its own
+    once `number_dropouts` has told it its `place`.
     """
 
-    def __init__(self, units: int, rate: float, layer: int) -> None:
+    def __init__(self, units: int, rate: float) -> None:
         super().__init__()
-        generator = np.random.default_rng([units, layer])
-        factor, offset = generator.integers(-(2**31), 2**31, (2, 1, units))
-        self.factor = Tensor((factor | 1).astype(np.int32))
-        self.offset = Tensor(offset.astype(np.int32))
+        self.units = units
+        self.set_place(0)
         self.threshold = int(rate * 2**32) - 2**31
         self.scale = 1 / (1 - rate)
+
+    def set_place(self, place: int) -> None:
+        factor, offset = np.random.default_rng([self.units, place]).integers(-(2**31), 2**31, (2, 1, self.units))
+        self.factor = Tensor((factor | 1).astype(np.int32))
+        self.offset = Tensor(offset.astype(np.int32))
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
         if not self.training:
             return x
         kept = (rows[1] * self.factor + self.offset) >= self.threshold
         return x * (kept.astype(x.dtype) * self.scale)
+
+
+def number_dropouts(network: nn.Cell) -> None:
+    """Give every Dropout of a network a place of its own, and so a mask of its own."""
+    dropouts = [cell for _, cell in network.cells_and_names() if isinstance(cell, Dropout)]
+    for place, dropout in enumerate(dropouts):
+        dropout.set_place(place)
 
 
 class DenseVectors(nn.Cell):
@@ -196,11 +229,10 @@ class DenseVectors(nn.Cell):
         super().__init__()
         self.columns = columns
         self.weight = Parameter(initializer(Normal(0.01), (1, columns, width), ms.float32))
-
         self.scale = _ScaleVectors(columns, width)
 
     def construct(self, dense: Tensor) -> Tensor:
-        return self.scale(dense, self.weight.astype(dense.dtype))
+        return self.scale(dense, self.weight)
 
 
 class _ScaleVectors(nn.Cell):

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
@@ -13,6 +12,7 @@ from utils.device import this_rank
 from utils.embedding.placement import Placement
 from utils.embedding.tables import lookup_tables, new_tables
 from utils.errors import InputError
+from utils.layers import multiply_in_float16, number_dropouts
 from utils.model import Features, Model
 from utils.training.checkpoint import Checkpoint
 from utils.training.dense_optimizers import dense_optimizer
@@ -40,6 +40,7 @@ class Training:
         rank, ranks = this_rank()
         self.settings, self.fields = settings, features.fields
         self.network = model.network(hyper_parameters, features)
+        number_dropouts(self.network)
         own = model.optimizers(hyper_parameters)
         self.tables = tuple(
             new_tables(
@@ -55,7 +56,7 @@ class Training:
             for table in model.tables(hyper_parameters, features)
         )
         if settings.amp_level != "O0":
-            self.network.to_float(ms.float16)
+            multiply_in_float16(self.network)
         optimizers = _dense_optimizers(self.network, own, settings, target)
         self.step = TrainStep(
             self.network,

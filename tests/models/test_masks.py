@@ -1,0 +1,52 @@
+"""Every Dropout of a model's network drops other units, and which ones is a function of seed, step and row alone."""
+
+import dataclasses
+import importlib
+from itertools import combinations
+
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from tests.helpers import MODELS
+from tests.models.test_parameter_counts import build
+from utils.data.reading import Part, row_keys
+from utils.layers import Dropout
+from utils.model import Features
+
+ROWS, SIZES = 512, (16, 16, 16)
+# Layers of equal sizes, where hashes drawn for a size would be the same.
+NETWORK = {"embedding_dim": 16, "bottom_mlp": SIZES, "top_mlp": (*SIZES, 1), "mlp": SIZES}
+
+
+def masks(model: str, keys: np.ndarray) -> list[np.ndarray]:
+    """What each Dropout of a model's network keeps of ones, a row for each key."""
+    training = build(model, "quickstart", Features(dense=3, table_sizes=(5, 9)), **flags(model))
+    rows = Tensor(np.ones_like(keys, np.float32)), Tensor(keys)
+    dropouts = [cell for _, cell in training.network.cells_and_names() if isinstance(cell, Dropout)]
+    return [cell.set_train(True)(Tensor(np.ones((len(keys), 16), np.float32)), rows).asnumpy() for cell in dropouts]
+
+
+def flags(model: str) -> dict[str, object]:
+    settings = importlib.import_module(f"{model}.src").MODEL.settings
+    names = {field.name for field in dataclasses.fields(settings)}
+    rates = {name: 0.5 for name in names if name.endswith("dropout")}
+    return rates | {name: str(value).strip("()") for name, value in NETWORK.items() if name in names}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_two_masks_of_a_network_are_equal(model: str) -> None:
+    found = masks(model, row_keys(1, 1, Part(ROWS), ROWS))
+    assert len(found) >= 3
+    for one, other in combinations(found, 2):
+        assert ((one == 0) == (other == 0)).mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_mask_is_a_function_of_seed_step_and_the_rows_place() -> None:
+    whole, half = Part(ROWS), Part(ROWS // 2, rank=1, ranks=2)
+    keys = [row_keys(seed, step, part, ROWS) for seed, step, part in ((1, 1, whole), (1, 1, half), (2, 1, whole))]
+    for mask in masks(MODELS[0], np.concatenate([*keys, row_keys(1, 2, whole, ROWS)])):
+        first, of_half, other_seed, other_step = np.split(mask, np.cumsum([len(key) for key in keys]))
+        assert np.array_equal(first[ROWS // 2 :], of_half)
+        assert not np.array_equal(first, other_seed)
+        assert not np.array_equal(first, other_step)

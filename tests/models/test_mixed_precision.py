@@ -1,0 +1,41 @@
+"""A step of every model whose matrix products run in float16 stays close to one in float32."""
+
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from tests.models.test_parameter_counts import build
+from utils.data.reading import Batch, Part
+from utils.model import Features
+from utils.training.build import Training
+
+FEATURES = Features(dense=3, table_sizes=(5, 9, 7))
+CASES = [
+    ("deepfm", {"batch_norm": True}),
+    pytest.param("dcn", {"cross_type": "mix", "batch_norm": True}, marks=pytest.mark.slow),
+    pytest.param("dcn", {"cross_type": "vector"}, marks=pytest.mark.slow),
+    pytest.param("dlrm", {"batch_norm": True}, marks=pytest.mark.slow),
+    pytest.param("wide_deep", {}, marks=pytest.mark.slow),
+]
+
+
+def losses(training: Training, steps: int = 4) -> list[float]:
+    random = np.random.default_rng(3)
+    for parameter in training.network.trainable_params():
+        values = random.standard_normal(parameter.shape) / np.sqrt(parameter.shape[0])
+        parameter.set_data(Tensor(values.astype(np.float32)))
+    ids = random.integers(0, 5, (64, 3), dtype=np.int32)
+    dense = random.random((64, 3), np.float32)
+    label, present = random.integers(0, 2, (64, 1)).astype(np.float32), np.ones((64, 1), np.float32)
+    batch = Batch(ids, dense, label, present, 64)
+    return [float(training.train_on(batch, Part(64), step).asnumpy()) for step in range(1, steps + 1)]
+
+
+@pytest.mark.parametrize(("model", "network"), CASES)
+def test_losses_stay_close_to_float32(model: str, network: dict[str, object]) -> None:
+    exact, half = (
+        losses(build(model, "quickstart", FEATURES, learning_rate=1e-3, amp_level=level, **network))
+        for level in ("O0", "O2")
+    )
+    assert half != exact
+    assert half == pytest.approx(exact, rel=2e-2)
