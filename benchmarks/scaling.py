@@ -3,11 +3,14 @@
     python benchmarks/scaling.py --picture=scaling.png
     python benchmarks/scaling.py --check
 
-The first computes memory, bytes sent and time a step from the placement and the flags (scaling_model.py says how), and
-prints a table for each number of rows. The second trains on 2, 4 and 8 CPU processes and compares the bytes.
+The first computes memory, bytes sent and time a step from the flags (scaling_model.py says how), for this project's
+placement of tables beside two others, and prints tables for each number of rows. The second trains on 2, 4 and 8 CPU
+processes and compares the bytes.
 """
 
+import json
 import sys
+from collections.abc import Iterator
 
 import matplotlib
 
@@ -23,71 +26,90 @@ from benchmarks.scaling_model import (
     powers_of_two,
     scaled_sizes,
 )
+from benchmarks.scaling_placements import PLACEMENTS
 from utils.config import load_settings
 from utils.errors import InputError, run_door
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-_POSITIVE = (
-    "batch_size", "flops_per_row", "dense_weights", "dense_tensors", "device_tflops", "device_memory",
-    "memory_bandwidth", "link_bandwidth", "check_timeout",
-)  # fmt: skip
 _INT32_IDS = 1 << 31
+_LINE_STYLES = ("-", "--", ":")
+
+Curves = dict[str, list[Estimate]]
+"""By placement: an estimate for each number of ranks."""
 
 
 def main() -> int:
     """Print the tables and draw the curves, or check the bytes; returns 1 where they differ."""
     (settings,) = load_settings((ScalingSettings,), sys.argv[1:])
-    check_settings(settings)
     if settings.check:
         return check_on_cpu(settings)
-    curves = {}
-    for rows in settings.rows:
-        sizes = scaled_sizes(rows)
-        curves[rows] = [estimate(sizes, ranks, settings) for ranks in powers_of_two(settings.max_ranks)]
-        print(*table(sizes, curves[rows], settings), "", sep="\n")
+    all_curves = {rows: curves_of(rows, settings) for rows in settings.rows}
+    for rows, curves in all_curves.items():
+        lines = json_lines(rows, curves) if settings.json else tables(rows, curves, settings)
+        print(*lines, sep="\n")
     if settings.picture:
-        draw(curves, settings.picture)
+        draw(all_curves, settings.picture)
     return 0
 
 
-def check_settings(settings: ScalingSettings) -> None:
-    """InputError for a flag that no step could have."""
-    for flag in _POSITIVE:
-        if getattr(settings, flag) <= 0:
-            raise InputError(f"--{flag}={getattr(settings, flag)}: must be above 0")
-    if settings.max_ranks < 2:
-        raise InputError(f"--max_ranks={settings.max_ranks}: must be at least 2")
-    for flag, least in (("rows", 1), ("embedding_dim", 1), ("check_ranks", 2)):
-        if min(getattr(settings, flag), default=0) < least:
-            raise InputError(f"--{flag}: needs numbers of at least {least}, separated by commas")
-    for flag in ("slots", "latency"):
-        if getattr(settings, flag) < 0:
-            raise InputError(f"--{flag}={getattr(settings, flag)}: must not be negative")
+def curves_of(rows: int, settings: ScalingSettings) -> Curves:
+    """What every placement costs with so many table rows."""
+    sizes = scaled_sizes(rows)
+    return {
+        placement: [estimate(sizes, ranks, settings, placement) for ranks in powers_of_two(settings.max_ranks)]
+        for placement in PLACEMENTS
+    }
 
 
-def table(sizes: tuple[int, ...], curve: list[Estimate], settings: ScalingSettings) -> list[str]:
-    """The lines for tables of these sizes, one a number of ranks."""
+def json_lines(rows: int, curves: Curves) -> Iterator[str]:
+    """A line of JSON for each placement and number of ranks."""
+    for one in (one for curve in curves.values() for one in curve):
+        values = {
+            "placement": one.placement,
+            "rows": rows,
+            "ranks": one.ranks,
+            "rows_per_second": round(one.rows_per_second),
+            "exchange_mb": round(one.exchange_bytes / 1e6, 3),
+            "memory_gb": round(one.memory_bytes / 1e9, 4),
+            "bottleneck": one.bottleneck,
+            "evaluated_per_second": round(one.evaluated_per_second),
+        }
+        yield json.dumps(values)
+
+
+def tables(rows: int, curves: Curves, settings: ScalingSettings) -> Iterator[str]:
+    """The parts of a step with stripes, then all placements side by side."""
+    sizes = scaled_sizes(rows)
     widths = "+".join(map(str, settings.embedding_dim))
-    lines = [f"{sum(sizes):,} rows x {widths}, {settings.batch_size} rows a step and rank"]
+    yield f"{sum(sizes):,} rows x {widths}, {settings.batch_size} rows a step and rank, ids {settings.ids}"
     if max(sizes) > _INT32_IDS:
-        lines.append(f"(the largest table has {max(sizes):,} rows: more than the int32 ids of the data can number)")
-    lines.append(
-        "ranks  GB a rank  MB exchanged  MB summed   ms: compute  look-ups  exchange  latency      rows/s  bottleneck"
+        yield f"(the largest table has {max(sizes):,} rows: more than the int32 ids of the data can number)"
+    yield (
+        "ranks  GB a rank  MB exchanged  MB summed   ms: compute  look-ups  exchange  latency   reading"
+        "      rows/s   evaluated/s  bottleneck"
     )
-    for one in curve:
+    for one in curves["stripes"]:
         compute, looked_up, sent, waited = (one.seconds[part] * 1e3 for part in (COMPUTE, LOOKUPS, EXCHANGE, LATENCY))
-        lines.append(
-            f"{one.ranks:5d} {one.memory_bytes / 1e9:10.2f} {one.exchange_bytes / 1e6:13.2f}"
+        yield (
+            f"{one.ranks:5d} {one.memory_bytes / 1e9:10.3f} {one.exchange_bytes / 1e6:13.2f}"
             f" {one.sums_bytes / 1e6:10.2f} {compute:13.3f} {looked_up:9.3f} {sent:9.3f} {waited:8.3f}"
-            f" {one.rows_per_second:11,.0f}  {one.bottleneck}"
+            f" {one.reading_seconds * 1e3:9.3f} {one.rows_per_second:11,.0f} {one.evaluated_per_second:13,.0f}"
+            f"  {one.bottleneck}"
         )
-    return lines
+    yield f"{'':5s}" + "".join(f"  {placement:^37s}" for placement in curves)
+    yield "ranks" + f"  {'rows/s':>13s} {'MB exchanged':>13s} {'GB':>9s}" * len(curves)
+    for row in zip(*curves.values(), strict=True):
+        yield f"{row[0].ranks:5d}" + "".join(
+            f"  {one.rows_per_second:13,.0f} {one.exchange_bytes / 1e6:13.2f} {one.memory_bytes / 1e9:9.3f}"
+            for one in row
+        )
+    yield ""
 
 
-def draw(curves: dict[int, list[Estimate]], path: str) -> None:
-    """Memory, bytes sent and rows a second over ranks, a line for each number of rows."""
+def draw(all_curves: dict[int, Curves], path: str) -> None:
+    """Memory, bytes sent and rows a second over ranks: a colour for each number of rows, a dash for each placement."""
     panels = {
         "memory of a rank, GB": lambda one: one.memory_bytes / 1e9,
         "sent a step and rank, MB": lambda one: (one.exchange_bytes + one.sums_bytes) / 1e6,
@@ -95,16 +117,19 @@ def draw(curves: dict[int, list[Estimate]], path: str) -> None:
     }
     figure, all_axes = plt.subplots(1, len(panels), figsize=(14, 4.5), layout="constrained")
     for axes, (title, value) in zip(all_axes, panels.items(), strict=True):
-        for number, (rows, curve) in enumerate(curves.items()):
-            shown = [one for one in curve if value(one) > 0]  # one rank sends nothing, which has no logarithm
-            axes.plot([one.ranks for one in shown], [value(one) for one in shown], f"C{number}", label=f"{rows:,} rows")
-            for one in shown:
-                axes.plot(one.ranks, value(one), f"C{number}o", fillstyle="full" if one.fits else "none")
+        for number, (rows, curves) in enumerate(all_curves.items()):
+            for (placement, curve), style in zip(curves.items(), _LINE_STYLES, strict=True):
+                shown = [one for one in curve if value(one) > 0]  # one rank sends nothing, which has no logarithm
+                label = f"{rows:,} rows, {placement}"
+                axes.plot([one.ranks for one in shown], [value(one) for one in shown], f"C{number}{style}", label=label)
+                for one in shown:
+                    axes.plot(one.ranks, value(one), f"C{number}o", ms=4, fillstyle="full" if one.fits else "none")
         axes.set(xlabel="ranks", title=title, yscale="log")
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:.0f}")
         axes.grid(alpha=0.3)
-    all_axes[0].legend(title="hollow: more than a device has")
+    handles, labels = all_axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right", title="hollow: more than a device has", fontsize="small")
     try:
         figure.savefig(path, dpi=150, format="png")
     except OSError as error:

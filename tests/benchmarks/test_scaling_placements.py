@@ -1,0 +1,67 @@
+"""Placements side by side: who holds what, and bytes beside the least possible."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.batches import CRITEO_TABLE_SIZES
+from benchmarks.distinct_rows import LOG_UNIFORM, distinct_rows
+from benchmarks.scaling_placements import (
+    NUMBER_BYTES,
+    Batches,
+    first_capacity,
+    least_bytes,
+    row_wise,
+    stripes,
+    table_wise,
+    whole_tables,
+)
+
+WIDTH = 16
+some_sizes = st.lists(st.integers(1, 10**9), min_size=1, max_size=30)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ranks", "bar"),
+    [
+        (8192, 2, 1.25), (8192, 8, 1.25), (8192, 64, 1.35), (8192, 1024, 2.3),
+        (1280, 2, 1.25), (1280, 8, 1.25), (1280, 64, 1.65), (1280, 1024, 3.5),
+    ],
+)  # fmt: skip
+def test_stripes_send_little_more_than_the_least_possible(rows: int, ranks: int, bar: float) -> None:
+    load = stripes(CRITEO_TABLE_SIZES, ranks, Batches(rows, WIDTH, LOG_UNIFORM))
+    least = least_bytes(distinct_rows(CRITEO_TABLE_SIZES, rows, LOG_UNIFORM), ranks, WIDTH)
+    assert 1 <= (load.ids + load.answers + load.gradients) * NUMBER_BYTES / least <= bar
+
+
+@given(distinct=st.floats(1, 1e7), ranks=st.integers(1, 4096))
+def test_a_capacity_has_room_for_eight_deviations_and_little_more(distinct: float, ranks: int) -> None:
+    mean = distinct / ranks
+    needed = mean + 8 * math.sqrt(mean * (1 - 1 / ranks))
+    assert needed <= first_capacity(distinct, ranks) <= 1.02 * (needed + 1)
+
+
+@given(sizes=some_sizes, ranks=st.integers(1, 64))
+def test_stripes_are_even_to_one_row(sizes: list[int], ranks: int) -> None:
+    held = stripes(sizes, ranks, Batches(10, WIDTH, LOG_UNIFORM)).table_rows
+    assert sum(sizes) / ranks <= held < sum(sizes) / ranks + 1
+    assert held <= row_wise(sizes, ranks, Batches(10, WIDTH, LOG_UNIFORM)).table_rows
+
+
+@given(sizes=some_sizes, ranks=st.integers(1, 64))
+def test_whole_tables_lie_on_one_rank_each(sizes: list[int], ranks: int) -> None:
+    held = whole_tables(sizes, ranks)
+    assert sorted(table for of_rank in held for table in of_rank) == list(range(len(sizes)))
+    assert max(map(len, held)) <= math.ceil(len(sizes) / ranks)
+
+
+def test_peers_send_what_their_exchange_needs() -> None:
+    """By hand: 4 ranks, 4 tables, batches of 10 rows."""
+    sizes, batches = (100, 100, 100, 100), Batches(10, WIDTH, LOG_UNIFORM)
+    whole = table_wise(sizes, 4, batches)
+    assert (whole.ids, whole.answers, whole.gradients) == (30, 3 * 10 * WIDTH, 30 * WIDTH)
+    ranges = row_wise(sizes, 4, batches)
+    assert (ranges.ids, ranges.answers, ranges.gradients) == (30, 30 * WIDTH, 30 * WIDTH)
+    assert table_wise(sizes, 8, batches).answers == 7 * 10 * WIDTH  # four ranks hold a table, the others none
