@@ -16,6 +16,7 @@ from utils.data.sources import Source, find_sources, resolve_columns
 from utils.data.splits import SPLITS, SplitRule
 from utils.data.vocabulary import VOCABULARY_FILE
 from utils.errors import InputError
+from utils.streams import say
 
 
 def main() -> None:
@@ -25,8 +26,9 @@ def main() -> None:
     output = convert(settings)
     data = DataManifest.load(output)
     rows = sum(split.rows for split in data.splits.values())
-    shares = ", ".join(f"{name} {split.rows:,}" for name, split in data.splits.items())
-    print(f"{output}: {shares} rows, {sum(data.table_sizes):,} ids; {rows / (time.time() - started):,.0f} rows/s")
+    shares = ", ".join(f"{name} {split.rows:,} ({split.positives:,} positive)" for name, split in data.splits.items())
+    rate = rows / max(time.time() - started, 1e-9)
+    say(f"{output}: {shares} rows, {sum(data.table_sizes):,} ids; {rate:,.0f} rows/s")
 
 
 def convert(settings: PreprocessSettings) -> Path:
@@ -131,6 +133,11 @@ def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncode
 def _check_splits(splits: dict[str, DataSplit], schema: Schema, settings: PreprocessSettings) -> None:
     if not splits or ("train" not in splits and not settings.vocabulary):
         raise InputError(f"--data_path {settings.data_path}: no valid row for training; check the file and the schema")
+    for name, split in splits.items():
+        if split.positives in (0, split.rows):
+            known = f"positive: {schema.positive}, negative: {', '.join(schema.negative) or 'every other value'}"
+            which = "negative" if split.positives else "positive"
+            print(f"warning: {name} has no {which} row; check the schema's labels ({known})", file=sys.stderr)
     absent = [split for split in SPLITS if split not in splits]
     if absent and schema.split == "files":
         print(f"note: no rows for {' and '.join(absent)}; left out", file=sys.stderr)

@@ -3,8 +3,9 @@
 import glob
 import gzip
 import lzma
+import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ BLOCK_BYTES = 1 << 24
 _SUFFIXES = tuple(f"{kind}{packed}" for kind in (".txt", ".csv", ".tsv", ".data") for packed in ("", ".gz", ".xz"))
 _FOUND_AS = ("train", "origin_data/train")
 _SPLITS = ("train", "valid", "test")
+_UTF_8_MARK, _UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,7 @@ def find_sources(data_path: str, schema: Schema, *, need_train: bool = True) -> 
         named = files[0].name.partition(".")[0]
         split = None if schema.split != "files" else named if named in _SPLITS and not need_train else "train"
         sources = (Source(files, split),)
-    for path in (path for source in sources for path in source.files):
-        if path.stat().st_size == 0:
-            raise InputError(f"{path}: the file is empty; give one with rows")
+    _check_distinct([path for source in sources for path in source.files])
     return sources
 
 
@@ -73,14 +73,19 @@ def resolve_columns(schema: Schema, sources: tuple[Source, ...]) -> Schema:
     """The schema with its column names: those of the files' header lines where it has none.
 
     Raises:
-        InputError: a header line that lacks a column of the schema, or differs from the first file's.
+        InputError: an empty file, or one that cannot be read; a header line that lacks a column of the schema, differs
+            from the first file's, or is none of the schema's.
     """
-    if not schema.header:
-        return schema
     for path in (path for source in sources for path in source.files):
         with open_text(path) as file:
             line = read_checked(path, file.readline)
+        if not line:
+            raise InputError(f"{path}: the file is empty; give one with rows")
         names = split_line(schema, line)
+        if not schema.header:
+            if sorted(map(str.lower, names)) == sorted(map(str.lower, schema.columns)):
+                raise InputError(f"{path}: line 1 has the column names; say header: true in the schema")
+            continue
         if schema.columns and names != schema.columns:
             raise InputError(f"{path}: line 1 names other columns than the schema or the file before; make them alike")
         schema = schema.with_columns(names, str(path))
@@ -104,12 +109,24 @@ def read_blocks(source: Source, header: bool, limit: int | None = None) -> Itera
 
 
 def open_text(path: Path) -> BinaryIO:
-    """Open a plain, .gz or .xz file for reading bytes."""
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
-    return opener(path, "rb")
+    """Open a plain, .gz or .xz file for reading bytes, after the mark that some programs put before UTF-8.
+
+    Raises:
+        InputError: the file cannot be opened or read, or is UTF-16.
+    """
+    try:
+        file = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)(path, "rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path") from None
+    start = read_checked(path, file.peek, len(_UTF_8_MARK))
+    if start.startswith(_UTF_16_MARKS):
+        raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
+    if start.startswith(_UTF_8_MARK):
+        file.read(len(_UTF_8_MARK))
+    return file
 
 
-def read_checked(path: Path, read, *arguments: int) -> bytes:
+def read_checked(path: Path, read: Callable[..., bytes], *arguments: int) -> bytes:
     """Call a file's `read` or `readline`; InputError for a file that cannot be read or decompressed."""
     try:
         return read(*arguments)
@@ -147,8 +164,12 @@ def _find_files(data_path: str) -> tuple[Path, ...]:
     if path.is_file():
         return (path,)
     if path.is_dir():
+        try:
+            listed = sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES))
+        except OSError as error:
+            raise InputError(f"--data_path {data_path}: cannot be read ({error.strerror}); check the folder") from None
         train = _first_file(path, _FOUND_AS)
-        files = [train] if train else sorted(file for file in path.iterdir() if file.name.endswith(_SUFFIXES))
+        files = [train] if train else listed
         if not files:
             raise InputError(
                 f"--data_path {data_path}: holds no train.txt, nor any other .txt, .csv, .tsv or .data file"
@@ -161,5 +182,16 @@ def _find_files(data_path: str) -> tuple[Path, ...]:
 
 
 def _first_file(folder: Path, stems: tuple[str, ...]) -> Path | None:
+    """The first of these names that is there, be it a file that can be opened or not."""
     candidates = (folder / f"{stem}{suffix}" for stem in stems for suffix in _SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if os.path.lexists(path)), None)
+
+
+def _check_distinct(files: list[Path]) -> None:
+    """Refuse a file that lies beside its own packed form: its rows would be read twice."""
+    forms: dict[str, Path] = {}
+    for path in files:
+        name = str(path).removesuffix(".gz").removesuffix(".xz")
+        if name in forms:
+            raise InputError(f"{forms[name]} and {path}: the same rows twice; remove one, or name one with --data_path")
+        forms[name] = path
