@@ -1,8 +1,8 @@
 """Score raw rows with DeepFM: python infer.py --mindir_path=… --input=rows.txt"""
 
+import utils.errors
 from deepfm.src import MODEL
-from utils.errors import run_door
 from utils.inference.infer import main
 
 if __name__ == "__main__":
-    run_door(lambda: main(MODEL))
+    utils.errors.run_door(lambda: main(MODEL))

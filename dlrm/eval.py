@@ -1,8 +1,8 @@
 """Evaluate DLRM: python eval.py --checkpoint_path=…"""
 
+import utils.errors
 from dlrm.src import MODEL
-from utils.errors import run_door
 from utils.training.evaluate import main
 
 if __name__ == "__main__":
-    run_door(lambda: main(MODEL))
+    utils.errors.run_door(lambda: main(MODEL))

@@ -5,6 +5,7 @@ import pytest
 from mindspore import Parameter, Tensor, ops
 
 from utils import device
+from utils.config import RANKS_HERE
 from utils.device import available_cores, choose_target, host_view, is_available, reading_workers
 from utils.errors import InputError
 
@@ -38,3 +39,11 @@ def test_a_host_view_is_the_tensors_own_memory() -> None:
     np.testing.assert_array_equal(host_view(doubled), [[0, 2], [4, 6], [8, 10]])
     host_view(weight)[1] += 10  # written in place, seen by the next graph
     np.testing.assert_array_equal(ops.mul(weight, 2.0).asnumpy(), [[0, 2], [24, 26], [8, 10]])
+
+
+def test_ranks_of_one_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "available_cores", lambda: 16)
+    for ranks, threads in (("1", 16), ("4", 4), ("64", 1)):
+        monkeypatch.setenv(RANKS_HERE, ranks)
+        assert reading_workers(None) == threads
+    assert reading_workers(8) == 8

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from utils.config import LaunchSettings, load_settings
+from utils.config import RANKS_HERE, LaunchSettings, load_settings
 from utils.errors import InputError, run_door
 from utils.flags import split_flags
 from utils.hccl_tools.rank_table import RankTable, read_rank_table
@@ -46,7 +46,7 @@ class Cluster:
 
         MindSpore's scheduler ends a job when it has not heard of a rank for MS_NODE_TIMEOUT seconds (its default: 300).
         """
-        environment = {"MS_NODE_TIMEOUT": "30"}
+        environment = {"MS_NODE_TIMEOUT": "30", RANKS_HERE: str(self.ranks_per_node)}
         if self.rank_table:
             # Ranks count the devices that they can see from 0.
             environment["ASCEND_RT_VISIBLE_DEVICES"] = ",".join(map(str, self.rank_table.devices[node]))

@@ -22,6 +22,9 @@ WIDTHS = {"at_least": 1, "at_most": 65_536}
 SHARES = {"at_least": 0, "below": 1}
 MOST_COLUMNS = 100_000
 
+# The environment variable in which the launcher tells a rank how many of them share its machine.
+RANKS_HERE = "RANKS_ON_THIS_MACHINE"
+
 
 def setting(default: Any, help: str, **limits: Any) -> Any:
     """A field of a settings dataclass: its help text, and its limits, which are the fields of `Limits`.
@@ -85,7 +88,9 @@ class DeviceSettings:
     """Where a command runs."""
 
     device_target: str = setting(
-        "auto", "Ascend, GPU, CPU, or auto: the best that is really there", one_of=("auto", "Ascend", "GPU", "CPU")
+        "auto",
+        "Ascend, GPU (experimental), CPU, or auto: the best that is there",
+        one_of=("auto", "Ascend", "GPU", "CPU"),
     )
     device_id: int = setting(0, "number of the device on this machine", at_least=0, at_most=65_535)
 

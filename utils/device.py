@@ -11,14 +11,14 @@ import numpy as np
 from mindspore import Tensor
 from mindspore.communication import GlobalComm, get_group_size, get_rank, init
 
-from utils.config import DeviceSettings
+from utils.config import RANKS_HERE, DeviceSettings
 from utils.errors import InputError
 
 TARGETS = ("Ascend", "GPU", "CPU")
 _DEVICE_FILES = {"Ascend": "/dev/davinci*", "GPU": "/dev/nvidia*"}
 _LOOKED_FOR = {
     "Ascend": "an Ascend NPU, /dev/davinci*, with CANN",
-    "GPU": "a GPU, /dev/nvidia*, with CUDA and a GPU build of MindSpore",
+    "GPU": "a GPU, /dev/nvidia*, with CUDA 11, which MindSpore's GPU plugins are built for; experimental",
 }
 
 
@@ -97,11 +97,16 @@ def available_cores() -> int:
 
 
 def reading_workers(wanted: int | None) -> int:
-    """Threads that read data: `wanted`, at most the cores (with a warning), all cores for None."""
+    """Threads that read data: `wanted`, at most the cores (with a warning); None: this rank's share of the cores."""
     cores = available_cores()
     if wanted is not None and wanted > cores:
         print(
             f"warning: --num_parallel_workers={wanted}, but this machine has {cores} cores: using {cores}",
             file=sys.stderr,
         )
-    return max(1, min(wanted or cores, cores))
+    return min(wanted or max(1, cores // _ranks_here()), cores)
+
+
+def _ranks_here() -> int:
+    """Ranks on this machine; all of them where the launcher has not said how many are."""
+    return int(os.environ.get(RANKS_HERE, this_rank()[1]))

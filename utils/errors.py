@@ -1,7 +1,10 @@
 """What ends a command with one clear sentence and no traceback: a user's mistake, a training that diverged."""
 
+import signal
 import sys
 from collections.abc import Callable
+
+from utils.streams import OutputError, prepare_streams
 
 
 class InputError(Exception):
@@ -13,10 +16,26 @@ class DivergedError(Exception):
 
 
 def run_door(main: Callable[[], int | None]) -> None:
-    """Run a command's `main` and leave the process with its exit code (InputError: 2, DivergedError: 3)."""
+    """Run a command's `main` and leave the process with its exit code.
+
+    That is 2 for a mistake, a full disk behind standard output or too little memory, 3 for a training that diverged,
+    and 141 where nobody reads standard output any more.
+    """
+    prepare_streams()
     try:
-        code = main()
-    except (InputError, DivergedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = 2 if isinstance(error, InputError) else 3
-    sys.exit(code or 0)
+        code = main() or 0
+        sys.stdout.flush()
+    except (InputError, OutputError) as error:
+        code = _fail(f"{error}", 2)
+    except DivergedError as error:
+        code = _fail(f"{error}", 3)
+    except MemoryError as error:
+        code = _fail(f"not enough memory ({error}); make it smaller", 2)
+    except BrokenPipeError:
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
+
+
+def _fail(sentence: str, code: int) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return code

@@ -1,8 +1,8 @@
 """Evaluate Wide & Deep: python eval.py --checkpoint_path=…"""
 
-from utils.errors import run_door
+import utils.errors
 from utils.training.evaluate import main
 from wide_deep.src import MODEL
 
 if __name__ == "__main__":
-    run_door(lambda: main(MODEL))
+    utils.errors.run_door(lambda: main(MODEL))

@@ -1,8 +1,8 @@
 """Export Wide & Deep: python export.py --checkpoint_path=… --file_format MINDIR"""
 
-from utils.errors import run_door
+import utils.errors
 from utils.inference.export import main
 from wide_deep.src import MODEL
 
 if __name__ == "__main__":
-    run_door(lambda: main(MODEL))
+    utils.errors.run_door(lambda: main(MODEL))

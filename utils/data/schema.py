@@ -123,11 +123,10 @@ def _check(schema: Schema, origin: str) -> None:
             raise InputError(f"{origin}: {key} must be one character, such as ',' or \"\\t\"")
     if schema.quote == schema.delimiter:
         raise InputError(f"{origin}: quote and delimiter are the same character; choose another quote")
-    for key in ("name", "label", "missing", "positive"):
+    for key in ("name", "missing", "positive"):
         _check_text(getattr(schema, key), f"{origin}: {key}")
-    for key in ("dense", "sparse", "ignore", "columns", "negative"):
-        for text in getattr(schema, key):
-            _check_text(text, f"{origin}: {key}")
+    for text in schema.negative:
+        _check_text(text, f"{origin}: negative")
     if schema.positive in schema.negative:
         raise InputError(f"{origin}: '{schema.positive}' is listed under positive and under negative")
     if len(schema.fractions) != 3 or abs(sum(schema.fractions) - 1) > 1e-9:
@@ -159,6 +158,8 @@ def _check_columns(schema: Schema, origin: str) -> None:
     used = (schema.label, *schema.dense, *schema.sparse, *schema.ignore)
     _check_distinct(used, origin)
     _check_distinct(schema.columns, origin)
+    for name in schema.columns:
+        _check_text(name, f"{origin}: columns")
     if "" in used:
         raise InputError(f"{origin}: a column has an empty name; name it")
     for name in used:

@@ -38,8 +38,8 @@ def main(model: Model) -> None:
     metrics = evaluate(scorer_of(model, checkpoint), folder, data, split, batch_size, workers)
     line = model.eval_line(now(), metrics, time.time() - started)
     print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}", file=sys.stderr)
-    print(line)
     append_line(Path(model.eval_log), line)
+    print(line)
 
 
 def choose_split(data: DataManifest, folder: Path, named: str | None, preferred: tuple[str, ...]) -> str:

@@ -16,6 +16,7 @@ from utils.data.manifest import DataManifest
 from utils.data.reading import Part, read_batches, steps_of
 from utils.device import reading_workers, this_rank
 from utils.model import Model
+from utils.streams import say
 from utils.training.build import Training
 from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpoint
 from utils.training.evaluate import evaluate
@@ -56,7 +57,7 @@ class Run:
     def say(self, line: str) -> None:
         """Print a line, on the first rank."""
         if self.is_first_rank:
-            print(line, flush=True)
+            say(line)
 
     def log_file(self, name: str) -> Path:
         """Where a log file is: over several ranks in log0/, beside the first rank's output."""
