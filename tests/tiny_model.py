@@ -44,9 +44,9 @@ TINY = Model(
 
 
 def tiny_manifest(
-    features: Features, *, model: str = TINY.name, progress: Progress | None = None
+    features: Features, *, model: str = TINY.name, progress: Progress | None = None, ranks: int = 1
 ) -> CheckpointManifest:
-    """What a checkpoint of the tiny model, trained on one rank, says about itself."""
+    """What a checkpoint of the tiny model, trained on so many ranks, says about itself."""
     return CheckpointManifest(
         model=model,
         network={"width": WIDTH},
@@ -55,6 +55,7 @@ def tiny_manifest(
         crosses=0,
         data_fingerprint="0" * 64,
         training={"seed": 1},
-        placements={"embedding": place(features.table_sizes, 1)},
+        placements={"embedding": place(features.table_sizes, ranks)},
+        tables={"embedding": ("embedding",)},
         progress=progress or Progress(),
     )

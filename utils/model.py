@@ -63,8 +63,9 @@ class Model:
     of `embeddings`, a tuple with a (B, F, width) float32 tensor for each of the tables, `dense` (B, d) float32 (a
     column of zeros where the data has no dense columns), and `rows` (see utils/layers.py), which layers that look
     across rows need. The engine owns the tables, the loss and the optimizers, so a network never knows where its
-    embeddings live. `optimizers(settings)` maps the beginning of a table's or weight's name to an optimizer that it
-    has instead of `--table_optimizer` or `--dense_optimizer`. `loss_line` and `eval_line` write the log lines.
+    embeddings live. `optimizers(settings)` maps the name of a table, of a weight, or of a cell with weights in it, to
+    the optimizer that these have instead of `--table_optimizer` or `--dense_optimizer`. `loss_line` and `eval_line`
+    write the log lines.
     """
 
     name: str

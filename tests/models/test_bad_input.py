@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import check_refused, run_door
 from tests.models.conftest import Finished, training_flags
 from utils.data.manifest import copy_serving_files
-from utils.training.checkpoint_file import read_checkpoint_file, write_checkpoint_file
+from utils.training.checkpoint_file import CheckpointFile, write_checkpoint_file
 
 # What is given to which command, beside a sound run's files, and words of the answer.
 CASES: dict[str, tuple[str, list[str], list[str]]] = {
@@ -92,8 +92,9 @@ def put_bad_files(folder: Path) -> None:
 def put_strangers_checkpoint(folder: Path, known: Path) -> None:
     """A checkpoint of a model that is called stranger."""
     folder.mkdir()
-    manifest, arrays = read_checkpoint_file(known)
-    write_checkpoint_file(folder / "stranger.ckpt", json.dumps(json.loads(manifest) | {"model": "stranger"}), arrays)
+    file = CheckpointFile(known)
+    manifest = json.dumps(json.loads(file.manifest) | {"model": "stranger"})
+    write_checkpoint_file(folder / "stranger.ckpt", manifest, dict(file))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -77,7 +77,8 @@ def test_resuming_a_finished_run_changes_nothing(trained: Finished, tiny_data: P
     done = run_door(trained.model, "train", *training_flags(tiny_data), "--resume", cwd=copy)
     assert done.returncode == 0
     assert "already finished" in done.stdout
-    assert (copy / "loss.log").read_bytes() == (trained.folder / "loss.log").read_bytes()
+    for log in ("loss.log", "auc.log"):
+        assert (copy / log).read_bytes() == (trained.folder / log).read_bytes()
     assert (copy / "checkpoint" / trained.last.name).read_bytes() == trained.last.read_bytes()
 
 

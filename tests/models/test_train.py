@@ -1,6 +1,7 @@
 """train.py of every model: its files, its log lines, and that two runs of one seed are one run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import mindspore as ms
@@ -74,7 +75,7 @@ def test_another_run_makes_room_starts_from_given_weights_and_warns_of_too_many_
     """One run of one epoch in a folder that holds an earlier run."""
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / f"{trained.model}-1_1.ckpt").write_bytes(b"earlier")
-    (tmp_path / "loss.log").write_text("earlier\n", encoding="utf-8")
+    shutil.copyfile(trained.folder / "loss.log", tmp_path / "loss.log")
     (tmp_path / "link").symlink_to(tiny_data / "train")
     flags = ["--batch_size=500", "--epochs=1", "--num_parallel_workers", "64", "--log_every=2", "--do_eval=False"]
     done = run_door(
@@ -83,8 +84,9 @@ def test_another_run_makes_room_starts_from_given_weights_and_warns_of_too_many_
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert any(line.startswith("warning: --num_parallel_workers") for line in said(done))
-    previous = tmp_path / "checkpoint.previous"
-    assert (previous / f"{trained.model}-1_1.ckpt").read_bytes() == b"earlier"
+    assert "an earlier training's files are now checkpoint/previous-1, loss.log.1" in done.stdout
+    assert (tmp_path / f"checkpoint/previous-1/{trained.model}-1_1.ckpt").read_bytes() == b"earlier"
+    assert (tmp_path / "loss.log.1").read_bytes() == (trained.folder / "loss.log").read_bytes()
     found = [LOSS_LINE.match(line) for line in (tmp_path / "loss.log").read_text(encoding="utf-8").splitlines()]
     assert [int(match[3]) for match in found] == [2, 4, 6]
     assert not (tmp_path / "auc.log").exists()

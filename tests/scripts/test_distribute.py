@@ -20,7 +20,7 @@ from tests.distributed import (
 from tests.helpers import LOSS_LINE, MODELS, REPOSITORY
 from utils.cluster import free_port
 from utils.data.manifest import DataManifest
-from utils.training.checkpoint_file import read_checkpoint_file
+from utils.training.checkpoint_file import CheckpointFile
 
 SHELLS = ("bash", "sh")
 FLAGS = ("--config_path=quickstart.yaml", "--log_every=2", "--table_optimizer=adagrad", "--replicate_below=0")
@@ -150,7 +150,7 @@ def test_a_dry_run_says_what_each_process_is_started_with(trained: tuple[Path, s
 def test_a_dry_run_says_what_each_rank_holds(trained: tuple[Path, str]) -> None:
     folder, said = trained
     announced = [int(size.replace(",", "")) for size in re.findall(r"([\d,]+) bytes with optimizer state", said)]
-    of_ranks = [read_checkpoint_file(folder / f"checkpoint/dlrm.ckpt/rank_{rank}.ckpt")[1] for rank in range(2)]
+    of_ranks = [CheckpointFile(folder / f"checkpoint/dlrm.ckpt/rank_{rank}.ckpt") for rank in range(2)]
     saved = [[array for name, array in arrays.items() if name.startswith("embedding")] for arrays in of_ranks]
     assert announced == [sum(array.nbytes for array in arrays) for arrays in saved]
     assert [len(arrays) for arrays in saved] == [2, 2]  # weights, and Adagrad's sums of squares

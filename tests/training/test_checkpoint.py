@@ -1,6 +1,7 @@
-"""The folder of checkpoints: names, the last and the best, what is kept, and what a damaged one is answered with."""
+"""What a checkpoint says about itself, and what is answered where it is damaged or of something else."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
@@ -12,61 +13,45 @@ from utils.data.manifest import SERVING_FILES, DataManifest
 from utils.errors import InputError
 from utils.model import Features
 from utils.training.checkpoint import (
+    CheckpointManifest,
     Progress,
     last_checkpoint,
     load_checkpoint,
     numbered_checkpoints,
-    save_checkpoint,
     serving_files_of,
-    start_folder,
 )
-from utils.training.checkpoint_file import DamagedCheckpointError
+from utils.training.checkpoint_file import DamagedCheckpointError, write_checkpoint_file
+from utils.training.checkpoint_folder import save_checkpoint
 
 FEATURES = Features(dense=1, table_sizes=(3, 4))
+ARRAYS = {"embedding": np.arange(14, dtype=np.float32).reshape(7, 2), "mlp.weight": np.ones((2, 3), np.float32)}
 
 
-def save(folder: Path, epoch: int, step: int, *, keep: int = 5, best: bool = False, model: str = "tiny") -> Path:
-    manifest = tiny_manifest(FEATURES, model=model, progress=Progress(epoch=epoch, step=step, best_auc=0.5))
-    arrays = {"embedding": np.full((7, 2), 100 * epoch + step, np.float32)}
-    return save_checkpoint(folder, manifest, arrays, keep=keep, best=best)
-
-
-def names(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def value(path: Path) -> float:
-    return load_checkpoint(path, "tiny").arrays["embedding"][0, 0]
+def save(folder: Path, step: int, *, model: str = "tiny") -> Path:
+    manifest = tiny_manifest(FEATURES, model=model, progress=Progress(step=step, best_auc=0.5))
+    return save_checkpoint(folder, manifest, ARRAYS, keep=9)
 
 
 def test_what_was_saved_comes_back(tmp_path: Path) -> None:
-    path = save(tmp_path, 2, 30)
-    assert path.name == "tiny-2_30.ckpt"
+    path = save(tmp_path, 30)
+    assert path.name == "tiny-1_30.ckpt"
     for place in (path, tmp_path / "tiny.ckpt", tmp_path):
         checkpoint = load_checkpoint(place, "tiny")
-        assert checkpoint.manifest.progress == Progress(epoch=2, step=30, best_auc=0.5)
-        assert checkpoint.manifest == tiny_manifest(FEATURES, progress=checkpoint.manifest.progress)
-        assert (checkpoint.arrays["embedding"] == 230).all()
-
-
-def test_the_oldest_go_but_not_the_best(tmp_path: Path) -> None:
-    for epoch, step in ((1, 9), (1, 10), (1, 100), (2, 5)):
-        save(tmp_path, epoch, step, keep=2, best=step == 9)
-    assert names(tmp_path) == ["best.ckpt", "tiny-1_100.ckpt", "tiny-2_5.ckpt", "tiny.ckpt"]
-    assert [path.name for path in numbered_checkpoints(tmp_path, "tiny")] == ["tiny-1_100.ckpt", "tiny-2_5.ckpt"]
-    assert (value(tmp_path / "best.ckpt"), value(tmp_path / "tiny.ckpt")) == (109, 205)
-    assert last_checkpoint(tmp_path, "tiny").path.name == "tiny-2_5.ckpt"
+        assert checkpoint.manifest == tiny_manifest(FEATURES, progress=Progress(step=30, best_auc=0.5))
+        for name, array in ARRAYS.items():
+            np.testing.assert_array_equal(checkpoint.array(name), array)
+        assert checkpoint.array("absent") is None
 
 
 def test_half_written_files_are_never_picked_up(tmp_path: Path) -> None:
-    save(tmp_path, 1, 10)
+    save(tmp_path, 10)
     (tmp_path / "tiny-1_20.ckpt.partial").write_bytes(b"\n\x05half")
     assert last_checkpoint(tmp_path, "tiny").path.name == "tiny-1_10.ckpt"
     assert last_checkpoint(tmp_path / "absent", "tiny") is None
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_offered(tmp_path: Path) -> None:
-    paths = [save(tmp_path, 1, step) for step in (10, 20, 30, 40)]
+    paths = [save(tmp_path, step) for step in (10, 20, 30, 40)]
     for path in paths[2:]:
         path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(DamagedCheckpointError, match=r"tiny-1_40\.ckpt: damaged.*tiny-1_20\.ckpt before it is whole"):
@@ -82,8 +67,23 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_offered(tmp_path: P
         last_checkpoint(tmp_path, "tiny")
 
 
+def test_a_changed_row_is_found_when_it_is_read_and_the_one_before_it_offered(tmp_path: Path) -> None:
+    save(tmp_path, 10)
+    path = save(tmp_path, 20)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(np.float32(13).tobytes(), np.float32(12.5).tobytes()))
+    checkpoint = last_checkpoint(tmp_path, "tiny")
+    np.testing.assert_array_equal(checkpoint.array("mlp.weight"), ARRAYS["mlp.weight"])
+    message = r"tiny-1_20\.ckpt: damaged \(its checksum is wrong\); tiny-1_10\.ckpt before it is whole"
+    with pytest.raises(DamagedCheckpointError, match=message):
+        checkpoint.array("embedding")
+    placements = checkpoint.manifest.placements
+    with pytest.raises(DamagedCheckpointError, match=message):
+        checkpoint.fill({"embedding": np.empty((7, 2), np.float32)}, placements, 0)
+
+
 def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
-    other = save(tmp_path, 1, 10, model="other")
+    other = save(tmp_path, 10, model="other")
     with pytest.raises(InputError, match=r"other-1_10\.ckpt: a checkpoint of other, not of tiny"):
         load_checkpoint(other, "tiny")
     with pytest.raises(InputError, match=r"holds no tiny\.ckpt"):
@@ -92,24 +92,49 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "absent.ckpt", "tiny")
 
 
-def test_an_earlier_run_moves_to_previous(tmp_path: Path, tiny_data: Path) -> None:
-    folder = tmp_path / "checkpoint"
-    for step in (10, 20):
-        start_folder(folder, tiny_data)
-        assert not list(folder.glob("*.ckpt"))
-        assert {"manifest.json", "schema.yaml", "vocabulary.npz"} <= set(names(folder))
-        save(folder, 1, step)
-    assert value(folder) == 120
-    assert value(tmp_path / "checkpoint.previous") == 110
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 1}, "of format 1, this version reads 2; train anew"),
+        ({"format_version": 1, "placements": "of an earlier form"}, "of format 1"),
+        ({"format_version": None}, "of format None"),
+        ({"network": 5}, "not a checkpoint of this zoo .network is a int"),
+        ({"unheard_of": 1}, "not a checkpoint of this zoo .unheard_of is unknown"),
+        ({"rank": 1}, "damaged"),
+        ({"rank": -1}, "damaged"),
+        ({"table_sizes": [3, 5]}, "damaged, its tables are not of the sizes"),
+        ({"table_sizes": []}, "damaged"),
+        ({"placements": {}}, "damaged"),
+        ({"tables": {"embedding": ["mlp.weight"]}}, "damaged"),
+        ({"tables": {"embedding": ["absent"]}}, "damaged"),
+    ],
+)
+def test_a_manifest_of_something_else_is_answered_with_a_sentence(changes: dict, message: str, tmp_path: Path) -> None:
+    values = json.loads(tiny_manifest(FEATURES).to_text()) | changes
+    write_checkpoint_file(tmp_path / "tiny.ckpt", json.dumps(values), ARRAYS)
+    with pytest.raises(InputError, match=rf"tiny\.ckpt: {message}"):
+        load_checkpoint(tmp_path, "tiny")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "5", "null", "[" * 5000, '{"format_version": 2}', '{"format_version": []}'])
+def test_a_text_that_is_no_manifest_is_answered_with_a_sentence(text: str, tmp_path: Path) -> None:
+    write_checkpoint_file(tmp_path / "tiny.ckpt", text, ARRAYS)
+    with pytest.raises(InputError, match=r"tiny\.ckpt: (not a checkpoint of this zoo|of format)"):
+        load_checkpoint(tmp_path, "tiny")
 
 
 def test_serving_files_of_other_data_are_refused(tmp_path: Path, tiny_data: Path) -> None:
     data = DataManifest.load(tiny_data)
     manifest = dataclasses.replace(tiny_manifest(FEATURES), data_fingerprint=data.fingerprint)
-    path = save_checkpoint(tmp_path, manifest, {"embedding": np.zeros((7, 2), np.float32)}, keep=1)
+    path = save_checkpoint(tmp_path, manifest, ARRAYS, keep=1)
     for name in SERVING_FILES:
         shutil.copyfile(tiny_data / name, tmp_path / name)
     assert serving_files_of(load_checkpoint(path, "tiny")) == tmp_path
     dataclasses.replace(data, hash_key="1" * 16).save(tmp_path)
     with pytest.raises(InputError, match=r"tiny-1_0\.ckpt: trained on other data than the serving files beside it"):
         serving_files_of(load_checkpoint(path, "tiny"))
+
+
+def test_a_manifest_holds_neither_time_nor_path() -> None:
+    assert {field.name for field in dataclasses.fields(CheckpointManifest)}.isdisjoint({"time", "path", "dataset_path"})
+    assert numbered_checkpoints(Path("absent"), "tiny") == []

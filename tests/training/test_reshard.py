@@ -13,8 +13,9 @@ from tests.tiny_model import tiny_manifest
 from utils.embedding.placement import place
 from utils.errors import InputError
 from utils.model import Features
-from utils.training.checkpoint import last_checkpoint, load_checkpoint, rank_file, read_checkpoint, save_checkpoint
+from utils.training.checkpoint import last_checkpoint, load_checkpoint, rank_file, read_checkpoint
 from utils.training.checkpoint_file import DamagedCheckpointError
+from utils.training.checkpoint_folder import save_checkpoint
 from utils.training.reshard import inspect, reshard
 
 WIDTHS = {"embedding": 3, "wide": 1}
@@ -24,7 +25,11 @@ SLOTS = ("", ".moment1", ".moment2")
 def save(folder: Path, table_sizes: tuple[int, ...]) -> Path:
     """A checkpoint of one rank: two tables a field, two slots a table, and a weight; all numbers are different."""
     manifest = tiny_manifest(Features(dense=1, table_sizes=table_sizes))
-    manifest = dataclasses.replace(manifest, placements={table: place(table_sizes, 1) for table in WIDTHS})
+    manifest = dataclasses.replace(
+        manifest,
+        placements={table: place(table_sizes, 1) for table in WIDTHS},
+        tables={table: tuple(f"{table}{slot}" for slot in SLOTS) for table in WIDTHS},
+    )
     numbers = iter(np.arange(1_000_000, dtype=np.float32))
     shapes = {f"{table}{slot}": (sum(table_sizes), width) for table, width in WIDTHS.items() for slot in SLOTS}
     arrays = {

@@ -69,6 +69,7 @@ class Training:
         self.scorer = ScoreStep(self.network, self.tables)
         saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
         saved += [parameter for tables in self.tables for parameter in tables.saved_parameters()]
+        check_names([parameter.name for parameter in saved])
         self._saved = {parameter.name: parameter for parameter in saved}
 
     def train_on(self, batch: Batch, part: Part, global_step: int, rate_factor: float = 1.0) -> Tensor:
@@ -98,7 +99,7 @@ class Training:
             for tables in self.tables
             for parameter in (tables.saved_parameters() if with_slots else (tables.weight,))
         }
-        table_names = {parameter.name for tables in self.tables for parameter in tables.saved_parameters()}
+        table_names = {name for names in self.table_arrays().values() for name in names}
         others = [p for p in self._saved.values() if p.name not in table_names]
         network = {parameter.name for parameter in self.network.get_parameters()}
         load_parameters([p for p in others if with_slots or p.name in network], checkpoint)
@@ -107,6 +108,13 @@ class Training:
     def placements(self) -> dict[str, Placement]:
         """Where the rows of each table are, by its name."""
         return {tables.weight.name: tables.placement for tables in self.tables}
+
+    def table_arrays(self) -> dict[str, tuple[str, ...]]:
+        """By each table's name, the names of its weights and their slots."""
+        return {
+            tables.weight.name: tuple(parameter.name for parameter in tables.saved_parameters())
+            for tables in self.tables
+        }
 
 
 def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
@@ -122,15 +130,13 @@ def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
     )
     weights = {one.weight.name: one.weight.asnumpy() for one in tables}
     checkpoint.fill(weights, {one.weight.name: one.placement for one in tables}, 0)
-    for name in weights:
-        del checkpoint.arrays[name]
     return ScoreStep(network.set_train(False), tables)
 
 
 def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> None:
     """Set parameters from a checkpoint's arrays of the same names and shapes."""
     for parameter in parameters:
-        array = checkpoint.arrays.get(parameter.name)
+        array = checkpoint.array(parameter.name)
         if array is None or array.shape != tuple(parameter.shape):
             found = "nothing" if array is None else f"shape {array.shape}"
             raise InputError(
@@ -151,5 +157,15 @@ def _dense_optimizers(
 
 
 def chosen_optimizer(own: dict[str, str], name: str, default: str) -> str:
-    """The optimizer of the table or weight `name`: one of the model's `own`, else `default`."""
-    return next((optimizer for start, optimizer in own.items() if name.startswith(start)), default)
+    """The optimizer of the table or weight `name`: one of the model's `own`, else `default`.
+
+    A model names a table or weight, or the cell that weights are in: `deep` is all of `deep.weight`, none of `deeper`.
+    """
+    return next((optimizer for whole, optimizer in own.items() if f"{name}.".startswith(f"{whole}.")), default)
+
+
+def check_names(names: list[str]) -> None:
+    """Refuse a model two of whose tables, weights and slots have one name: a checkpoint would hold one of them."""
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two weights or tables of the model are called {twice[0]}; give one of them another name")

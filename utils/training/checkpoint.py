@@ -1,16 +1,10 @@
-"""The folder of checkpoints: their names, the last and the best, and what a checkpoint remembers.
+"""What a checkpoint is, and how it is read: a file, or over several ranks a folder with a file a rank."""
 
-<model>-<epoch>_<step>.ckpt    one file a checkpoint; epochs count from 1, steps within the epoch
-<model>.ckpt, best.ckpt        links to the last and to the best
-trained_on.json                where the data lay
-manifest.json, schema.yaml, vocabulary.npz    the data's serving files
-"""
-
+import contextlib
 import dataclasses
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from utils.data.manifest import DataManifest, check_serving_files, copy_serving_files
-from utils.device import this_rank
+from utils.data.manifest import DataManifest, check_serving_files
+from utils.data.typed_json import from_json
 from utils.embedding.placement import Piece, Placement
 from utils.errors import InputError
-from utils.training.checkpoint_file import DamagedCheckpointError, read_checkpoint_file, write_checkpoint_file
-from utils.training.ranks import barrier
+from utils.training.checkpoint_file import CheckpointFile, DamagedCheckpointError
 
 FORMAT_VERSION = 2
-BEST = "best.ckpt"
-_TRAINED_ON = "trained_on.json"
+TRAINED_ON = "trained_on.json"
 
 
 @dataclass(frozen=True)
@@ -46,6 +38,9 @@ class Progress:
     epochs_without_better: int = 0
     rate_factor: float = 1.0
     finished: bool = False
+    loss_lines: int = 0
+    eval_lines: int = 0
+    """Lines that training has written to its logs."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +57,25 @@ class CheckpointManifest:
     training: dict[str, Any]
     placements: dict[str, Placement]
     """Of every table, by its name: where its rows are."""
+    tables: dict[str, tuple[str, ...]]
+    """By a table's name, the names of the arrays that have a row for each of its own: its weights and their slots."""
     progress: Progress
+    rank: int = 0
+    """Whose file this is."""
     format_version: int = FORMAT_VERSION
 
     @property
     def ranks(self) -> int:
         """How many ranks wrote the checkpoint."""
         return next(iter(self.placements.values())).ranks
+
+    def table_of(self) -> dict[str, str]:
+        """The table of every array that is one's weights or slot."""
+        return {name: table for table, names in self.tables.items() for name in names}
+
+    def to_text(self) -> str:
+        """As it stands in a file."""
+        return json.dumps(dataclasses.asdict(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +84,7 @@ class Checkpoint:
 
     path: Path
     manifest: CheckpointManifest
-    arrays: dict[str, np.ndarray]
+    arrays: CheckpointFile
 
     def fill(self, targets: dict[str, np.ndarray], placements: dict[str, Placement], rank: int) -> None:
         """Write a rank's rows of tables and their slots, from whichever ranks' files hold them.
@@ -91,83 +98,46 @@ class Checkpoint:
             DamagedCheckpointError: a rank's file is damaged; the message offers the newest checkpoint that is whole.
             InputError: the checkpoint has no such tables.
         """
-        try:
+        tables = self.manifest.table_of()
+        with self._offering_another():
             for source_rank, arrays in enumerate(self.arrays_of_ranks()):
-                self._copy(source_rank, arrays, targets, placements, rank)
-        except DamagedCheckpointError as error:
-            raise DamagedCheckpointError(f"{error}{_offer(self.path, self.manifest.model)}") from None
+                for name, target in targets.items():
+                    if name not in tables or arrays.shapes[name][1:] != target.shape[1:]:
+                        raise InputError(
+                            f"{self.path}: holds no {name} of this width; use the settings it was trained with"
+                        )
+                    held = self.manifest.placements[tables[name]].pieces[source_rank]
+                    _copy_rows(arrays[name], held, target, placements[tables[name]].pieces[rank])
 
-    def arrays_of_ranks(self) -> Iterator[dict[str, np.ndarray]]:
-        """What each rank's file holds, read one at a time.
+    def array(self, name: str) -> np.ndarray | None:
+        """What the first file holds by that name, if anything.
 
         Raises:
-            DamagedCheckpointError: a file is cut short or changed, or is of another checkpoint.
+            DamagedCheckpointError: as `fill`.
+        """
+        with self._offering_another():
+            return self.arrays.get(name)
+
+    def arrays_of_ranks(self) -> Iterator[CheckpointFile]:
+        """Each rank's file.
+
+        Raises:
+            DamagedCheckpointError: a file is cut short or changed, or is of another rank or checkpoint.
         """
         yield self.arrays
         for rank in range(1, self.manifest.ranks):
             path = self.path / rank_file(rank)
-            text, arrays = read_checkpoint_file(path)
-            if _parse_manifest(path, text) != self.manifest:
-                raise DamagedCheckpointError(f"{path}: damaged, it is a part of another checkpoint")
-            yield arrays
+            file = CheckpointFile(path)
+            if _parse_manifest(file) != dataclasses.replace(self.manifest, rank=rank):
+                raise DamagedCheckpointError(f"{path}: damaged, it is a part of another checkpoint, or another rank's")
+            yield file
 
-    def _copy(
-        self,
-        source_rank: int,
-        arrays: dict[str, np.ndarray],
-        targets: dict[str, np.ndarray],
-        placements: dict[str, Placement],
-        rank: int,
-    ) -> None:
-        for name, target in targets.items():
-            table = name.partition(".")[0]
-            source = arrays.get(name)
-            if source is None or source.shape[1:] != target.shape[1:]:
-                raise InputError(f"{self.path}: holds no {name} of this width; use the settings it was trained with")
-            held = self.manifest.placements[table].pieces[source_rank]
-            _copy_rows(source, held, target, placements[table].pieces[rank])
-
-
-def start_folder(folder: Path, data_folder: Path) -> None:
-    """Make a new checkpoint folder beside the data's serving files, moving an earlier run's away."""
-    previous = folder.with_name(folder.name + ".previous")
-    if any(folder.glob("*.ckpt")):
-        shutil.rmtree(previous, ignore_errors=True)
-        folder.rename(previous)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        copy_serving_files(data_folder, folder)
-        (folder / _TRAINED_ON).write_text(
-            json.dumps({"dataset_path": str(data_folder.resolve())}) + "\n", encoding="utf-8"
-        )
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --ckpt_path") from None
-
-
-def save_checkpoint(
-    folder: Path, manifest: CheckpointManifest, arrays: dict[str, np.ndarray], *, keep: int, best: bool = False
-) -> Path:
-    """Write a checkpoint, point `<model>.ckpt` (and `best.ckpt`) at it and drop the oldest beyond `keep`."""
-    progress = manifest.progress
-    path = folder / f"{manifest.model}-{progress.epoch}_{progress.step}.ckpt"
-    text = json.dumps(dataclasses.asdict(manifest))
-    rank, ranks = this_rank()
-    if ranks > 1:
-        _write_rank(path, text, arrays, rank)
-    else:
-        write_checkpoint_file(path, text, arrays)
-    if rank == 0:
-        if best:
-            _link(path, folder / BEST)
-        _link(path, folder / f"{manifest.model}.ckpt")
-        linked = (folder / BEST).resolve()  # a folder cannot be linked twice: what is the best has to stay
-        for old in numbered_checkpoints(folder, manifest.model)[: -max(keep, 1)]:
-            if old.is_file():
-                old.unlink()
-            elif old.resolve() != linked:
-                shutil.rmtree(old)
-    barrier()
-    return path
+    @contextlib.contextmanager
+    def _offering_another(self) -> Iterator[None]:
+        try:
+            yield
+        except DamagedCheckpointError as error:
+            raise DamagedCheckpointError(f"{error}{_offer(self.path, self.manifest.model)}") from None
 
 
 def numbered_checkpoints(folder: Path, model: str) -> list[Path]:
@@ -219,8 +189,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     sharded = _is_sharded(path)
     if sharded:
         _check_there(path / rank_file(0))
-    text, arrays = read_checkpoint_file(path / rank_file(0) if sharded else path)
-    checkpoint = Checkpoint(path, _parse_manifest(path, text), arrays)
+    file = CheckpointFile(path / rank_file(0) if sharded else path)
+    checkpoint = Checkpoint(path, _parse_manifest(file), file)
+    if checkpoint.manifest.rank or (checkpoint.manifest.ranks > 1) != sharded:
+        raise DamagedCheckpointError(f"{file.path}: damaged, it is a part of another checkpoint, or another rank's")
     for rank in range(1, checkpoint.manifest.ranks):
         _check_there(path / rank_file(rank))
     return checkpoint
@@ -235,9 +207,9 @@ def data_folder_of(path: Path) -> Path:
     """The data that the checkpoint at `path` was trained on, as it remembers."""
     folder = folder_of(path)
     try:
-        return Path(json.loads((folder / _TRAINED_ON).read_text(encoding="utf-8"))["dataset_path"])
+        return Path(json.loads((folder / TRAINED_ON).read_text(encoding="utf-8"))["dataset_path"])
     except (OSError, ValueError, KeyError):
-        raise InputError(f"{folder}: holds no {_TRAINED_ON} that names the data; give --dataset_path") from None
+        raise InputError(f"{folder}: holds no {TRAINED_ON} that names the data; give --dataset_path") from None
 
 
 def check_same_data(checkpoint: Checkpoint, data: DataManifest, data_folder: Path) -> None:
@@ -275,25 +247,36 @@ def _described(table_sizes: tuple[int, ...], dense: int) -> str:
     return f"{len(table_sizes)} tables of {sum(table_sizes):,} rows and {dense} dense columns"
 
 
-def _parse_manifest(path: Path, text: str) -> CheckpointManifest:
+def _parse_manifest(file: CheckpointFile) -> CheckpointManifest:
     try:
-        values = json.loads(text)
-        values["progress"] = Progress(**values["progress"])
-        values["table_sizes"] = tuple(values["table_sizes"])
-        values["placements"] = {name: _placement(fields) for name, fields in values["placements"].items()}
-        return CheckpointManifest(**values)
-    except (ValueError, KeyError, TypeError):
-        raise InputError(f"{path}: not a checkpoint of this zoo; give one that train.py wrote") from None
+        values = json.loads(file.manifest)
+        version = values.get("format_version")
+        if version != FORMAT_VERSION:
+            raise InputError(
+                f"{file.path}: of format {version}, this version reads {FORMAT_VERSION}; train anew, or use the "
+                "version that wrote it"
+            )
+        manifest = from_json(CheckpointManifest, values)
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{file.path}: not a checkpoint of this zoo ({error}); give one that train.py wrote") from None
+    if not _agrees(manifest, file.shapes):
+        raise DamagedCheckpointError(f"{file.path}: damaged, its tables are not of the sizes that it says")
+    return manifest
 
 
-def _placement(values: dict[str, Any]) -> Placement:
-    return Placement(
-        tuple(values["table_sizes"]),
-        values["ranks"],
-        tuple(values["replicated"]),
-        tuple(map(tuple, values["whole"])),
-        tuple(values["cut"]),
-    )
+def _agrees(manifest: CheckpointManifest, shapes: dict[str, tuple[int, ...]]) -> bool:
+    """Whether the sizes that a manifest says agree with each other and with the arrays beside it."""
+    placements, sizes = manifest.placements, manifest.table_sizes
+    if not placements or placements.keys() != manifest.tables.keys() or min(sizes, default=0) < 1:
+        return False
+    if not 0 <= manifest.rank < manifest.ranks:
+        return False
+    for name, placement in placements.items():
+        if placement.ranks != manifest.ranks or placement.table_sizes != sizes[: len(placement.table_sizes)]:
+            return False
+        if any(shapes.get(array, ())[:1] != (placement.rows(manifest.rank),) for array in manifest.tables[name]):
+            return False
+    return True
 
 
 def rank_file(rank: int) -> str:
@@ -308,20 +291,6 @@ def _is_sharded(path: Path) -> bool:
 def _check_there(path: Path) -> None:
     if not path.exists():
         raise DamagedCheckpointError(f"{path}: missing, the checkpoint is not whole")
-
-
-def _write_rank(path: Path, text: str, arrays: dict[str, np.ndarray], rank: int) -> None:
-    """Write this rank's file; the folder gets its name when every rank's is whole."""
-    partial = path.with_name(path.name + ".partial")
-    if rank == 0:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-    barrier()
-    write_checkpoint_file(partial / rank_file(rank), text, arrays)
-    barrier()
-    if rank == 0:
-        shutil.rmtree(path, ignore_errors=True)
-        partial.rename(path)
 
 
 def _copy_rows(source: np.ndarray, held: tuple[Piece, ...], target: np.ndarray, wanted: tuple[Piece, ...]) -> None:
@@ -344,26 +313,12 @@ def _offer(damaged: Path, model: str) -> str:
         if os.stat(path).st_ino == same_file:
             continue
         try:
-            for _ in read_checkpoint(path).arrays_of_ranks():
-                pass
+            for file in read_checkpoint(path).arrays_of_ranks():
+                file.check()
         except InputError:
             continue
         return f"; {path.name} before it is whole: remove the damaged file to resume from it, or name it"
     return "; there is no other whole checkpoint in its folder"
-
-
-def _link(path: Path, name: Path) -> None:
-    """Give a file a second name, atomically; a copy where the file system has no hard links."""
-    partial = name.with_name(name.name + ".partial")
-    partial.unlink(missing_ok=True)
-    try:
-        if path.is_dir():
-            partial.symlink_to(path.name)
-        else:
-            os.link(path, partial)
-    except OSError:
-        shutil.copyfile(path, partial)
-    partial.replace(name)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,26 @@
-"""The log files: whole lines, appended, and cut back when training resumes before their end."""
+"""The log files: whole lines, appended by one training, and cut back when it resumes before their end.
 
+A checkpoint knows how many lines each log had. A model may write what lines it likes, so a log is known by the words of
+its first line: nothing that begins otherwise is cut or moved. Devices and pipes are written to as they are.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import os
 import re
+import shutil
+import stat
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from utils.errors import InputError
 
-_STEP = re.compile(r"epoch: (\d+),? step: (\d+)")
+_WORD = re.compile(r"[A-Za-z_]+")
+_NUMBERS = {"nan", "inf", "e"}
+_BLOCK = 1 << 20
 
 
 def now() -> str:
@@ -15,29 +29,130 @@ def now() -> str:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line to a log file, making its folder."""
-    append_lines(path, [line])
-
-
-def append_lines(path: Path, lines: list[str]) -> None:
-    """Append lines to a log file, making its folder."""
-    try:
+    """Append a line to a log that several processes may write, making its folder."""
+    with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in lines)
+            file.write(f"{line}\n")
+
+
+class LogFile:
+    """A log that this process alone writes; `lines` counts what the training has written to it."""
+
+    def __init__(self, path: Path, samples: Iterable[str]) -> None:
+        """Take the log, as it is.
+
+        Args:
+            path: a file, which need not exist, a device or a pipe.
+            samples: lines such as may stand first in the file.
+
+        Raises:
+            InputError: the file is something else, cannot be written, or another training writes it.
+        """
+        self.path, self.lines = path, 0
+        self._samples = tuple(samples)
+        self._file: BinaryIO | None = None
+        if path.exists():
+            self._open()
+            if self._is_regular:
+                self._check({tuple(_words(line)) for line in self._samples})
+
+    def start(self) -> Path | None:
+        """Begin anew; returns where an earlier training's lines are now, if there were any."""
+        moved = self.set_aside()
+        self._open()
+        return moved
+
+    def set_aside(self) -> Path | None:
+        """Give an earlier training's lines another name, `<log>.<n>`."""
+        if self._file is None or not self._is_regular or not self._file.seek(0, os.SEEK_END):
+            return None
+        # Behind a link: it stays, and so do the lines on their disk.
+        path = self.path.resolve() if self.path.is_symlink() else self.path
+        moved = next(p for n in itertools.count(1) if not os.path.lexists(p := Path(f"{path}.{n}")))
+        with _writing(self.path):
+            path.rename(moved)
+        self._file = None
+        return moved
+
+    def take_over(self, former: Path) -> Path | None:
+        """Let a log that lay elsewhere be this one, if this is a file; returns where lines that were here are now."""
+        if self._file is not None and not self._is_regular:
+            return None
+        LogFile(former, self._samples)  # it is one, and nobody writes it
+        moved = self.set_aside()
+        with _writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(former, self.path.resolve())
+        self._file = None
+        return moved
+
+    def resume(self, lines: int) -> None:
+        """Go on after the first `lines` lines; `self.lines` are fewer where the file holds fewer."""
+        self._open()
+        self.lines = lines
+        if self._is_regular:
+            with _writing(self.path):
+                self.lines, size = _first_lines(self._file, lines)
+                self._file.truncate(size)
+
+    def append(self, *lines: str) -> None:
+        """Write lines.
+
+        Raises:
+            InputError: they cannot be written.
+        """
+        text = "".join(f"{line}\n" for line in lines)
+        rest = memoryview(text.encode())
+        with _writing(self.path):
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        self.lines += text.count("\n")
+
+    @property
+    def _is_regular(self) -> bool:
+        return stat.S_ISREG(os.fstat(self._file.fileno()).st_mode)
+
+    def _open(self) -> None:
+        if self._file is not None:
+            return
+        with _writing(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            readable = self.path.is_file() or not self.path.exists()
+            self._file = self.path.open("a+b" if readable else "ab", buffering=0)
+        if self._is_regular:
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.path}: another training writes it; name another log file") from None
+
+    def _check(self, known: set[tuple[str, ...]]) -> None:
+        """Refuse a file that does not begin as a log does."""
+        self._file.seek(0)
+        found = tuple(_words(self._file.read(_BLOCK).partition(b"\n")[0].decode(errors="replace")))
+        if os.fstat(self._file.fileno()).st_size and not any(found[: len(words)] == words for words in known):
+            raise InputError(f"{self.path}: not a log of this zoo; name another log file")
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another log file") from None
 
 
-def cut_back(path: Path, epoch: int, step: int) -> None:
-    """Keep the loss lines up to `step` of `epoch`; a last line that is cut short goes too."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        found = _STEP.search(line)
-        if line.endswith("\n") and found and (int(found[1]), int(found[2])) <= (epoch, step):
-            kept.append(line)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(kept), encoding="utf-8")
-    partial.replace(path)
+def _words(line: str) -> list[str]:
+    return [word for word in _WORD.findall(line) if word not in _NUMBERS]
+
+
+def _first_lines(file: BinaryIO, lines: int) -> tuple[int, int]:
+    """How many whole lines there are, at most `lines`, and where the last of them ends."""
+    found = size = start = 0
+    file.seek(0)
+    while found < lines and (block := file.read(_BLOCK)):
+        ends = [match.end() for match in itertools.islice(re.finditer(b"\n", block), lines - found)]
+        if ends:
+            found, size = found + len(ends), start + ends[-1]
+        start += len(block)
+    return found, size

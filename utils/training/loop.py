@@ -18,9 +18,10 @@ from utils.device import reading_workers, this_rank
 from utils.model import Model
 from utils.streams import say
 from utils.training.build import Training
-from utils.training.checkpoint import CheckpointManifest, Progress, save_checkpoint
+from utils.training.checkpoint import CheckpointManifest, Progress
+from utils.training.checkpoint_folder import checkpoint_path, save_checkpoint, save_evaluation
 from utils.training.evaluate import evaluate
-from utils.training.logs import append_line, append_lines, now
+from utils.training.logs import LogFile, now
 from utils.training.profile import StepProfile
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
@@ -38,6 +39,8 @@ class Run:
     data: DataManifest
     training: Training
     fixed: dict[str, object]
+    loss_log: LogFile
+    eval_log: LogFile
 
     @property
     def part(self) -> Part:
@@ -59,14 +62,19 @@ class Run:
         if self.is_first_rank:
             say(line)
 
-    def log_file(self, name: str) -> Path:
-        """Where a log file is: over several ranks in log0/, beside the first rank's output."""
-        return Path(name) if self.part.ranks == 1 else Path("log0") / name
+    def with_lines(self, progress: Progress) -> Progress:
+        """With how many lines the logs have now."""
+        return dataclasses.replace(progress, loss_lines=self.loss_log.lines, eval_lines=self.eval_log.lines)
 
     @property
     def valid_split(self) -> str | None:
         """The split that training is evaluated on: valid if there is one, else test."""
         return next((split for split in ("valid", "test") if split in self.data.splits), None)
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether each epoch is evaluated."""
+        return self.settings.do_eval and self.valid_split is not None
 
 
 def train(run: Run, progress: Progress, signals: Signals, profile: StepProfile | None = None) -> int:
@@ -79,8 +87,10 @@ def train(run: Run, progress: Progress, signals: Signals, profile: StepProfile |
     try:
         while not progress.finished:
             progress = _next_epoch(progress)
-            progress = _train_epoch(run, progress, ending, first_step, profile)
-            progress = _end_epoch(run, progress, ending)
+            in_epoch = progress.rows < run.rows  # else training resumes between an epoch and its evaluation
+            if in_epoch:
+                progress = _train_epoch(run, progress, ending, first_step, profile)
+            progress = _end_epoch(run, progress, ending, save=in_epoch)
     except InterruptedTrainingError:
         print(f"ended by signal {ending.signal}; go on with --resume", file=sys.stderr)
         return 128 + ending.signal
@@ -128,7 +138,7 @@ def _train_epoch(
                 bar.clear()
                 run.say(run.training.traffic_line(run.part.batch_size))
             if progress.step % _LOSSES_HELD == 0:
-                rate = (rows - first_row) / (time.time() - started)
+                rate = (rows - first_row) / max(time.time() - started, 1e-3)
                 bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)
             ending.after_step()
             due = settings.save_checkpoint_steps and _global_step(progress) % settings.save_checkpoint_steps == 0
@@ -139,36 +149,51 @@ def _train_epoch(
     finally:
         bar.close()
         losses.flush()
-    seconds, rows = time.time() - started, run.rows - first_row
+    seconds, rows = max(time.time() - started, 1e-3), run.rows - first_row
     run.say(f"{now()} epoch {progress.epoch}: {rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} samples/s")
     return progress
 
 
-def _end_epoch(run: Run, progress: Progress, ending: EndRequest) -> Progress:
-    """Evaluate, decide whether this was the best and whether it was the last, and save."""
-    settings = run.settings
+def _end_epoch(run: Run, progress: Progress, ending: EndRequest, *, save: bool) -> Progress:
+    """Save the epoch, then evaluate it: whatever stops its evaluation does not lose it."""
+    if not run.evaluates:
+        progress = _decided(run, progress)
     ending.ask()
-    if ending.signal:
+    if save:
         _save(run, progress)
-        raise InterruptedTrainingError
-    better = False
-    if settings.do_eval and run.valid_split:
-        auc = _evaluate(run)
-        better = auc > progress.best_auc
-        waited = 0 if better else progress.epochs_without_better + 1
-        factor = progress.rate_factor
-        if settings.decay == "plateau" and not better:
-            factor *= settings.plateau_factor
-        best = auc if better else progress.best_auc
-        progress = dataclasses.replace(progress, best_auc=best, epochs_without_better=waited, rate_factor=factor)
-    if stops_early(progress, settings):
-        run.say(f"no better AUC for {settings.patience} epochs: stopped early")
-    finished = stops_early(progress, settings) or progress.epoch >= settings.epochs
-    progress = dataclasses.replace(progress, evaluated=True, finished=finished)
-    _save(run, progress, best=better)
-    ending.ask()
     ending.check()
+    if run.evaluates:
+        progress = _judged(run, progress)
+        ending.ask()
+        ending.check()
     return progress
+
+
+def _judged(run: Run, progress: Progress) -> Progress:
+    """Evaluate the epoch that was saved last, and note beside its checkpoint what that means for training."""
+    settings = run.settings
+    auc = _evaluate(run)
+    better = auc > progress.best_auc
+    factor = settings.plateau_factor if settings.decay == "plateau" and not better else 1.0
+    progress = dataclasses.replace(
+        progress,
+        best_auc=auc if better else progress.best_auc,
+        epochs_without_better=0 if better else progress.epochs_without_better + 1,
+        rate_factor=progress.rate_factor * factor,
+    )
+    progress = _decided(run, run.with_lines(progress))
+    if run.is_first_rank:
+        path = checkpoint_path(Path(settings.ckpt_path), run.model.name, progress)
+        save_evaluation(path, progress, best=better)
+    return progress
+
+
+def _decided(run: Run, progress: Progress) -> Progress:
+    """After an epoch: whether it was the last."""
+    early = stops_early(progress, run.settings)
+    if early:
+        run.say(f"no better AUC for {run.settings.patience} epochs: stopped early")
+    return dataclasses.replace(progress, evaluated=True, finished=early or progress.epoch >= run.settings.epochs)
 
 
 def stops_early(progress: Progress, settings: TrainSettings) -> bool:
@@ -185,12 +210,11 @@ def _evaluate(run: Run) -> float:
     )  # fmt: skip
     line = run.model.eval_line(now(), metrics, time.time() - started)
     run.say(line)
-    if run.is_first_rank:
-        append_line(run.log_file(settings.eval_file_name), line)
+    run.eval_log.append(line)
     return -1.0 if math.isnan(metrics["auc"]) else metrics["auc"]
 
 
-def _save(run: Run, progress: Progress, *, best: bool = False) -> None:
+def _save(run: Run, progress: Progress) -> None:
     manifest = CheckpointManifest(
         model=run.model.name,
         network=run.network,
@@ -200,10 +224,11 @@ def _save(run: Run, progress: Progress, *, best: bool = False) -> None:
         data_fingerprint=run.data.fingerprint,
         training=run.fixed,
         placements=run.training.placements(),
-        progress=progress,
+        tables=run.training.table_arrays(),
+        progress=run.with_lines(progress),
     )
     save_checkpoint(
-        Path(run.settings.ckpt_path), manifest, run.training.arrays(), keep=run.settings.keep_checkpoint_max, best=best
+        Path(run.settings.ckpt_path), manifest, run.training.arrays(), keep=run.settings.keep_checkpoint_max
     )
 
 
@@ -237,5 +262,4 @@ class _LossLog:
             for epoch, step, value in values
             if step % self._run.settings.log_every == 0
         ]
-        if self._run.is_first_rank:
-            append_lines(self._run.log_file(self._run.settings.loss_file_name), lines)
+        self._run.loss_log.append(*lines)

@@ -6,8 +6,7 @@ reshard CHECKPOINT TARGET RANKS [REPLICATE_BELOW]
 """
 
 import dataclasses
-import json
-import shutil
+import re
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from utils.embedding.placement import Placement, place
 from utils.errors import InputError
+from utils.files import PARTIAL, remove, replace
 from utils.training.checkpoint import Checkpoint, rank_file, read_checkpoint
 from utils.training.checkpoint_file import write_checkpoint_file
 
@@ -31,13 +31,14 @@ def main() -> None:
     if words[0] == "inspect":
         print(*inspect(checkpoint), sep="\n")
         return
-    numbers = words[3:] or ["1"]
-    if not all(number.isdigit() for number in numbers) or numbers[0] == "0":
-        raise InputError(f"{' '.join(numbers)}: RANKS and REPLICATE_BELOW must be whole numbers, RANKS at least 1")
+    numbers = [_whole_number(word) for word in words[3:]] or [1]
     target = Path(words[2])
     if target.exists():
         raise InputError(f"{target}: exists; name a new file")
-    reshard(checkpoint, target, *map(int, numbers))
+    try:
+        reshard(checkpoint, target, *numbers)
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror}); name another file") from None
     print(target)
 
 
@@ -46,29 +47,35 @@ def reshard(checkpoint: Checkpoint, target: Path, ranks: int, replicate_below: i
     sizes = {name: placement.table_sizes for name, placement in checkpoint.manifest.placements.items()}
     placements = {name: place(table_sizes, ranks, replicate_below) for name, table_sizes in sizes.items()}
     manifest = dataclasses.replace(checkpoint.manifest, placements=placements)
-    text = json.dumps(dataclasses.asdict(manifest))
     if ranks == 1:
-        write_checkpoint_file(target, text, arrays_of_rank(checkpoint, placements, 0))
+        write_checkpoint_file(target, manifest.to_text(), arrays_of_rank(checkpoint, placements, 0))
         return
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = target.with_name(target.name + PARTIAL)
+    remove(partial)
     partial.mkdir(parents=True)
     for rank in range(ranks):
+        text = dataclasses.replace(manifest, rank=rank).to_text()
         write_checkpoint_file(partial / rank_file(rank), text, arrays_of_rank(checkpoint, placements, rank))
-    partial.rename(target)
+    replace(partial, target)
 
 
 def arrays_of_rank(checkpoint: Checkpoint, placements: dict[str, Placement], rank: int) -> dict[str, np.ndarray]:
     """What the file of a rank holds under other placements, in the order of the files that training writes."""
-    arrays = {}
-    for name, array in checkpoint.arrays.items():
-        table = name.partition(".")[0]
-        if table in placements:
-            array = np.empty((placements[table].rows(rank), array.shape[1]), np.float32)
-        arrays[name] = array
-    tables = {name: array for name, array in arrays.items() if name.partition(".")[0] in placements}
-    checkpoint.fill(tables, placements, rank)
+    table_of = checkpoint.manifest.table_of()
+    arrays = {
+        name: np.empty((placements[table_of[name]].rows(rank), *shape[1:]), np.float32)
+        if name in table_of
+        else checkpoint.array(name)
+        for name, shape in checkpoint.arrays.shapes.items()
+    }
+    checkpoint.fill({name: arrays[name] for name in table_of}, placements, rank)
     return arrays
+
+
+def _whole_number(word: str) -> int:
+    if not re.fullmatch("[1-9][0-9]{0,8}", word):
+        raise InputError(f"{word}: RANKS and REPLICATE_BELOW must be whole numbers, at least 1")
+    return int(word)
 
 
 def inspect(checkpoint: Checkpoint) -> list[str]:
@@ -79,7 +86,7 @@ def inspect(checkpoint: Checkpoint) -> list[str]:
         lines.append(f"{name}: {len(placement.table_sizes)} tables on {placement.ranks} ranks")
         for field, size in enumerate(placement.table_sizes):
             lines.append(f"  field {field}, {size:,} rows: {_where(placement, field)}")
-    lines += [f"{name}: {' x '.join(map(str, array.shape))}" for name, array in checkpoint.arrays.items()]
+    lines += [f"{name}: {' x '.join(map(str, shape))}" for name, shape in checkpoint.arrays.shapes.items()]
     return lines
 
 

@@ -1,29 +1,27 @@
 """The door `train.py`: settings, data and checkpoint folder in, a finished training out."""
 
+import contextlib
 import dataclasses
 import json
+import os
 from pathlib import Path
+
+import numpy as np
 
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest, check_serving_files
 from utils.data.reading import steps_of
-from utils.device import set_up_device, set_up_ranks
+from utils.device import set_up_device, set_up_ranks, this_rank
 from utils.errors import InputError
-from utils.model import Features, Model, door_settings
+from utils.model import Features, Model, door_settings, eval_line, loss_line
 from utils.training.build import Training, check_build
-from utils.training.checkpoint import (
-    Checkpoint,
-    Progress,
-    check_same_data,
-    last_checkpoint,
-    load_checkpoint,
-    start_folder,
-)
-from utils.training.logs import cut_back
+from utils.training.checkpoint import Checkpoint, Progress, check_same_data, last_checkpoint, load_checkpoint
+from utils.training.checkpoint_folder import locked, noted_logs, progress_of, resume_folder, start_folder
+from utils.training.logs import LogFile, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
-from utils.training.ranks import barrier, check_alike
+from utils.training.ranks import barrier, check_alike, gather
 from utils.training.schedule import check_schedule
 from utils.training.signals import Signals
 
@@ -50,17 +48,21 @@ def main(model: Model) -> int:
     check_alike({"settings": repr((same, hyper_parameters)), "data": repr(data)})
     training = Training(model, hyper_parameters, Features.of(data), settings, target)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
-    run = Run(model, settings, network, folder, data, training, _fixed(settings))
-    progress = _start(run)
-    if progress.finished:
-        run.say(f"already finished: epoch {progress.epoch}, step {progress.step}")
-    else:
-        run.say(
-            f"{model.name} on {run.part.ranks} x {target}: {run.rows:,} rows, {steps_of(run.rows, run.part)} steps an "
-            f"epoch, {training.parameter_count():,} parameters"
-        )
-    profile = StepProfile(run.log_file("profile")) if settings.profile and run.is_first_rank else None
-    code = train(run, progress, signals, profile)
+    first = this_rank()[0] == 0
+    with locked(Path(settings.ckpt_path), model.name) if first else contextlib.nullcontext():
+        barrier()
+        logs = _logs(model, settings)
+        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs)
+        progress = _start(run)
+        if progress.finished:
+            run.say(f"already finished: epoch {progress.epoch}, step {progress.step}")
+        else:
+            run.say(
+                f"{model.name} on {run.part.ranks} x {target}: {run.rows:,} rows, {steps_of(run.rows, run.part)} steps "
+                f"an epoch, {training.parameter_count():,} parameters"
+            )
+        profile = StepProfile(_beside_logs("profile")) if settings.profile and first else None
+        code = train(run, progress, signals, profile)
     if profile and not code:
         profile.check_written()
     barrier()
@@ -82,6 +84,25 @@ def _fixed(settings: TrainSettings) -> dict[str, object]:
     return {key: value for key, value in dataclasses.asdict(settings).items() if key not in _MAY_CHANGE}
 
 
+def _beside_logs(name: str) -> Path:
+    """Where a log file is: over several ranks in log0/, beside the first rank's output."""
+    return Path(name) if this_rank()[1] == 1 else Path("log0") / name
+
+
+def _logs(model: Model, settings: TrainSettings) -> tuple[LogFile, LogFile]:
+    """Loss log and log of evaluations, as they are; ranks other than the first write theirs to nowhere."""
+    of_losses, of_evaluations = _beside_logs(settings.loss_file_name), _beside_logs(settings.eval_file_name)
+    if this_rank()[0]:
+        of_losses = of_evaluations = Path(os.devnull)
+    elif of_losses.resolve() == of_evaluations.resolve() and (of_losses.is_file() or not of_losses.exists()):
+        raise InputError(f"--loss_file_name and --eval_file_name are both {of_losses}; name two files")
+    metrics = dict.fromkeys(("auc", "logloss", "acc"), 0.5)
+    return (
+        LogFile(of_losses, {write(now(), 1, 1, 0.5) for write in (model.loss_line, loss_line)}),
+        LogFile(of_evaluations, {write(now(), metrics, 1.0) for write in (model.eval_line, eval_line)}),
+    )
+
+
 def _start(run: Run) -> Progress:
     """Where training starts: at the last checkpoint with `--resume`, else anew, and an earlier run makes room."""
     settings, folder = run.settings, Path(run.settings.ckpt_path)
@@ -94,29 +115,62 @@ def _start(run: Run) -> Progress:
         checkpoint = load_checkpoint(Path(settings.init_checkpoint), run.model.name)
         check_same_data(checkpoint, run.data, run.data_folder)
         run.training.load(checkpoint, with_slots=False)
+    moved = []
     if run.is_first_rank:
-        start_folder(folder, run.data_folder)
-        run.log_file(settings.loss_file_name).unlink(missing_ok=True)
-        run.log_file(settings.eval_file_name).unlink(missing_ok=True)
+        moved.append(start_folder(folder, run.model.name, run.data_folder, _places(run)))
+    moved += [run.loss_log.start(), run.eval_log.start()]
+    if any(moved):
+        run.say(f"an earlier training's files are now {', '.join(str(path) for path in moved if path)}")
     barrier()
     return Progress()
 
 
 def _resume(run: Run, checkpoint: Checkpoint) -> Progress:
     check_same_data(checkpoint, run.data, run.data_folder)
+    _check_same_settings(run, checkpoint)
+    run.training.load(checkpoint, with_slots=True)
+    progress = progress_of(checkpoint)
+    if run.is_first_rank:
+        _bring_logs(run)
+        resume_folder(Path(run.settings.ckpt_path), checkpoint, run.data_folder, _places(run))
+    run.loss_log.resume(progress.loss_lines)
+    run.eval_log.resume(progress.eval_lines)
+    for log, lines in ((run.loss_log, progress.loss_lines), (run.eval_log, progress.eval_lines)):
+        if log.lines < lines:
+            run.say(f"{log.path}: holds {log.lines:,} of {lines:,} lines; going on behind them")
+    # All ranks count the first one's lines, and so write equal manifests.
+    lines = gather(np.array([[run.loss_log.lines, run.eval_log.lines]], np.int32))[0]
+    run.loss_log.lines, run.eval_log.lines = map(int, lines)
+    run.say(f"resumed from {checkpoint.path} at epoch {progress.epoch}, step {progress.step}")
+    over = progress.epoch >= run.settings.epochs or stops_early(progress, run.settings)
+    return dataclasses.replace(progress, finished=progress.finished and over)
+
+
+def _check_same_settings(run: Run, checkpoint: Checkpoint) -> None:
     if checkpoint.manifest.network != run.network:
         raise InputError(
             f"{checkpoint.path}: trained with other network settings; resume with the same preset and flags"
         )
-    for key, value in checkpoint.manifest.training.items():
-        if value != run.fixed[key]:
+    trained_with = checkpoint.manifest.training
+    for key in sorted(trained_with.keys() | run.fixed.keys()):
+        if key not in trained_with or key not in run.fixed:
+            raise InputError(f"{checkpoint.path}: of a version with other settings ({key}); resume with that version")
+        if trained_with[key] != run.fixed[key]:
             raise InputError(
-                f"--{key}={run.fixed[key]}, but {checkpoint.path} was trained with {value}; resume with that"
+                f"--{key}={run.fixed[key]}, but {checkpoint.path} was trained with {trained_with[key]}; resume with "
+                "that"
             )
-    run.training.load(checkpoint, with_slots=True)
-    progress = checkpoint.manifest.progress
-    if run.is_first_rank:
-        cut_back(run.log_file(run.settings.loss_file_name), progress.epoch, progress.step)
-    run.say(f"resumed from {checkpoint.path} at epoch {progress.epoch}, step {progress.step}")
-    over = progress.epoch >= run.settings.epochs or stops_early(progress, run.settings)
-    return dataclasses.replace(progress, finished=progress.finished and over)
+
+
+def _places(run: Run) -> dict[str, str]:
+    """Where the logs lie, by their flags."""
+    return {"loss_file_name": str(run.loss_log.path), "eval_file_name": str(run.eval_log.path)}
+
+
+def _bring_logs(run: Run) -> None:
+    """Move the logs to where this run has them: one rank's and several ranks' lie in different folders."""
+    places = noted_logs(Path(run.settings.ckpt_path))
+    for flag, log in (("loss_file_name", run.loss_log), ("eval_file_name", run.eval_log)):
+        former = Path(places.get(flag, log.path))
+        if former != log.path and former.is_file() and (moved := log.take_over(former)):
+            run.say(f"an earlier training's log is now {moved}")

@@ -12,4 +12,6 @@ def tables(settings: WideDeepSettings, features: Features) -> tuple[Table, ...]:
 
 def optimizers(settings: WideDeepSettings) -> dict[str, str]:
     """The wide part's own optimizer, for its tables and its dense weights."""
-    return {} if settings.wide_optimizer == "same" else {"wide": settings.wide_optimizer}
+    if settings.wide_optimizer == "same":
+        return {}
+    return dict.fromkeys(("wide", "wide_dense"), settings.wide_optimizer)
