@@ -51,7 +51,8 @@ def test_a_log_that_is_shorter_or_absent_is_gone_on_with_and_a_cut_line_goes(tmp
     path.write_text("\n".join(WRITTEN), encoding="utf-8")
     for log, found in ((LogFile(path, SAMPLES), 4), (LogFile(tmp_path / "absent.log", SAMPLES), 0)):
         log.resume(9)
-        assert (log.lines, lines_of(log.path)) == (found, WRITTEN[:found])
+        log.append("next")
+        assert (log.lines, lines_of(log.path)) == (found + 1, [*WRITTEN[:found], "next"])
 
 
 def test_an_earlier_trainings_lines_get_another_name_again_and_again(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_an_earlier_trainings_lines_get_another_name_again_and_again(tmp_path: P
     for number in range(1, 4):
         log = LogFile(log_of(path, WRITTEN[number]), SAMPLES)
         assert log.start() == tmp_path / f"loss.log.{number}"
-        assert lines_of(path) == []
+        assert not path.exists()
         del log
     assert [lines_of(tmp_path / f"loss.log.{number}") for number in range(1, 4)] == [[WRITTEN[n]] for n in range(1, 4)]
 
@@ -110,7 +111,7 @@ def test_a_full_device_is_said(tmp_path: Path) -> None:
 
 def test_two_trainings_never_write_one_log(tmp_path: Path) -> None:
     log = LogFile(tmp_path / "loss.log", SAMPLES)
-    log.start()
+    log.append("x")
     with pytest.raises(InputError, match=r"loss\.log: another training writes it"):
         LogFile(tmp_path / "loss.log", SAMPLES)
 
@@ -120,6 +121,6 @@ def test_a_log_that_cannot_be_written_is_a_users_mistake(name: str, tmp_path: Pa
     (tmp_path / "file").write_text("", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="cannot be written"):
-        LogFile(tmp_path / name, SAMPLES).start()
+        LogFile(tmp_path / name, SAMPLES).append("x")
     with pytest.raises(InputError, match="cannot be written"):
         append_line(tmp_path / name, "x")

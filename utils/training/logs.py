@@ -58,13 +58,7 @@ class LogFile:
                 self._check({tuple(_words(line)) for line in self._samples})
 
     def start(self) -> Path | None:
-        """Begin anew; returns where an earlier training's lines are now, if there were any."""
-        moved = self.set_aside()
-        self._open()
-        return moved
-
-    def set_aside(self) -> Path | None:
-        """Give an earlier training's lines another name, `<log>.<n>`."""
+        """Begin anew; returns where an earlier training's lines are now, `<log>.<n>`, if there were any."""
         if self._file is None or not self._is_regular or not self._file.seek(0, os.SEEK_END):
             return None
         # Behind a link: it stays, and so do the lines on their disk.
@@ -80,7 +74,7 @@ class LogFile:
         if self._file is not None and not self._is_regular:
             return None
         LogFile(former, self._samples)  # it is one, and nobody writes it
-        moved = self.set_aside()
+        moved = self.start()
         with _writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(former, self.path.resolve())
@@ -89,20 +83,23 @@ class LogFile:
 
     def resume(self, lines: int) -> None:
         """Go on after the first `lines` lines; `self.lines` are fewer where the file holds fewer."""
-        self._open()
-        self.lines = lines
-        if self._is_regular:
+        self.lines = lines if self.path.exists() else 0
+        if self.lines:
+            self._open()
+        if self._file is not None and self._is_regular:
             with _writing(self.path):
                 self.lines, size = _first_lines(self._file, lines)
                 self._file.truncate(size)
 
     def append(self, *lines: str) -> None:
-        """Write lines.
+        """Write lines, making the file and its folder.
 
         Raises:
             InputError: they cannot be written.
         """
         text = "".join(f"{line}\n" for line in lines)
+        if text:
+            self._open()
         rest = memoryview(text.encode())
         with _writing(self.path):
             while rest:
