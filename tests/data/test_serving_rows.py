@@ -68,6 +68,11 @@ def test_a_header_that_is_none_or_comes_twice_is_refused(data: bytes, message: s
         parse(TOKENS, data)
 
 
+def test_utf_16_is_named() -> None:
+    with pytest.raises(InputError, match="line 1: is UTF-16 text"):
+        parse(replace(TOKENS, header=False), "1,2,3\n".encode("utf-16"))
+
+
 def test_a_row_that_holds_names_among_others_is_a_row() -> None:
     assert len(parse(TOKENS, b"u,v,w\nxu,v,w\nu,v,wx\nu,w,v\n").label) == 3
 
