@@ -10,7 +10,8 @@ from benchmarks.worker import Turn, peak_bytes
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, read_batches
+from utils.data.order import Part
+from utils.data.reading import read_batches
 
 
 def prepare(options: dict[str, Any]) -> Turn:

@@ -9,7 +9,8 @@ from typing import Any
 from benchmarks.engine_training import Trainer
 from benchmarks.worker import Turn
 from utils.data.manifest import DataManifest
-from utils.data.reading import Batch, Part, read_batches
+from utils.data.order import Part
+from utils.data.reading import Batch, read_batches
 from utils.device import available_cores
 from utils.training.evaluate import evaluate
 

@@ -12,7 +12,8 @@ from benchmarks.moves import with_moves
 from benchmarks.networks import BOTTOM, CROSS_LAYERS, LEARNING_RATES, MLP, TOP, WIDTH
 from benchmarks.worker import Turn, peak_bytes
 from utils.config import DeviceSettings, TrainSettings
-from utils.data.reading import Batch, Part
+from utils.data.order import Part
+from utils.data.reading import Batch
 from utils.device import set_up_device
 from utils.model import Features
 from utils.training.build import Training
@@ -80,4 +81,4 @@ def prepare(options: dict[str, Any]) -> Turn:
 def _drawn(sizes: tuple[int, ...], rows: int, number: int) -> Batch:
     """A drawn batch in the form in which the reader gives them."""
     drawn = draw_batch(sizes, rows, number)
-    return Batch(*drawn, present=np.ones((rows, 1), np.float32), global_rows=rows)
+    return Batch.whole(*drawn)

@@ -112,10 +112,18 @@ def test_training_rows_are_shuffled_and_files_are_described(data: Path, tmp_path
     manifest = DataManifest.load(folder)
     order = read_split(folder, "train")["dense"][:, 0]
     assert abs(np.corrcoef(order, np.arange(len(order)))[0, 1]) < 0.05
-    for split in manifest.splits.values():
-        for file in split.files:
-            content = (folder / file.name).read_bytes()
-            assert (len(content), f"{zlib.crc32(content):08x}") == (file.bytes, file.crc32)
+    for name, split in manifest.splits.items():
+        (file,) = split.files
+        content, index = (folder / file.name).read_bytes(), (folder / file.index_name).read_bytes()
+        assert (len(content), len(index), f"{zlib.crc32(index):08x}") == (
+            file.bytes, file.index_bytes, file.index_crc32,
+        )  # fmt: skip
+        records = np.load(folder / name / "records.npy")
+        reader = FileReader(str(folder / file.name))
+        for start, record in zip(records["start"], reader.get_next(), strict=True):
+            stored = content[start : start + sum(map(len, record.values())) + 8 * len(record)]
+            assert all(column in stored for column in record.values())
+        reader.close()
     modes = {oct(path.stat().st_mode & 0o777) for path in folder.rglob("*") if path.is_file()}
     assert modes == {"0o644"}
 

@@ -8,7 +8,8 @@ import pytest
 from utils.config import PreprocessSettings, TrainSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, read_batches
+from utils.data.order import Part
+from utils.data.reading import read_batches
 from utils.model import Features
 from utils.training.build import Training
 from utils.training.schedule import hyper_at

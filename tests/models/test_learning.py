@@ -14,7 +14,8 @@ from tests.models.conftest import metrics_in
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, read_batches
+from utils.data.order import Part
+from utils.data.reading import read_batches
 from utils.data.synthetic import write_criteo_like
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]

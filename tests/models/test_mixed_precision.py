@@ -26,8 +26,7 @@ def losses(training: Training, steps: int = 4) -> list[float]:
         parameter.set_data(Tensor(values.astype(np.float32)))
     ids = random.integers(0, 5, (64, 3), dtype=np.int32)
     dense = random.random((64, 3), np.float32)
-    label, present = random.integers(0, 2, (64, 1)).astype(np.float32), np.ones((64, 1), np.float32)
-    batch = Batch(ids, dense, label, present, 64)
+    batch = Batch.whole(ids, dense, random.integers(0, 2, (64, 1)).astype(np.float32))
     return [float(training.train_on(batch, Part(64), step).asnumpy()) for step in range(1, steps + 1)]
 
 

@@ -12,13 +12,13 @@ import sys
 import numpy as np
 
 from utils.config import DeviceSettings, TrainSettings, from_dict
-from utils.data.reading import Part, row_keys
+from utils.data.order import Part
+from utils.data.reading import Batch
 from utils.device import set_up_device, set_up_ranks
 from utils.embedding import placement
 from utils.model import Features
 from utils.training.build import Training
 from utils.training.ranks import barrier
-from utils.training.schedule import hyper_at
 
 
 def main(jobs_path: str, output: str) -> None:
@@ -44,9 +44,8 @@ def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     losses = []
     for step, rows in enumerate(job["rows"], 1):
         part = Part(job["global_batch"] // ranks, rank, ranks)
-        keys = row_keys(settings.seed, step, part, rows)
         batch = own_rows(global_batch(step, rows, features), part)
-        losses.append(float(training.step(*batch, keys, rows, hyper_at(settings, step, 1.0)).asnumpy()))
+        losses.append(float(training.train_on(batch, part, step).asnumpy()))
     traffic = [training.traffic_line(job["global_batch"] // ranks)] if ranks > 1 else []
     return found | arrays("end", training, rank) | {"losses": np.array(losses), "traffic": np.array(traffic)}
 
@@ -60,14 +59,14 @@ def global_batch(step: int, rows: int, features: Features) -> tuple[np.ndarray, 
     return ids, values, label
 
 
-def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> tuple[np.ndarray, ...]:
-    """This rank's part of a global batch, filled up with a row that is not present; and which rows are present."""
+def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> Batch:
+    """This rank's part of a global batch, filled up with a row that is not present."""
     rows = len(batch[0])
     first, last = rows * part.rank // part.ranks, rows * (part.rank + 1) // part.ranks
     places = np.full(part.batch_size, min(first, rows - 1))
     places[: last - first] = np.arange(first, last)
-    present = np.arange(part.batch_size) < last - first
-    return *(column[places] for column in batch), present.astype(np.float32).reshape(-1, 1)
+    present = (np.arange(part.batch_size) < last - first).astype(np.float32).reshape(-1, 1)
+    return Batch(*(column[places] for column in batch), present, rows, places)
 
 
 def arrays(when: str, training: Training, rank: int) -> dict[str, np.ndarray]:

@@ -1,7 +1,9 @@
-"""Where converted data lie."""
+"""Where converted data lie, and whether they are whole."""
 
 from pathlib import Path
 
+from utils.data.manifest import DataManifest, check_serving_files
+from utils.data.record_files import check_sizes
 from utils.errors import InputError
 
 SPLITS = ("train", "valid", "test")
@@ -17,3 +19,14 @@ def find_data(dataset_path: str) -> tuple[Path, str | None]:
     if (path / "mindrecord" / "manifest.json").exists():
         return path / "mindrecord", None
     return path, None
+
+
+def open_data(folder: Path) -> DataManifest:
+    """The manifest of a data folder, once its files are seen to be there; what they hold is checked as it is read.
+
+    Raises:
+        InputError: a file is missing, of another size, or (vocabulary and schema) of another conversion.
+    """
+    data = check_serving_files(folder)
+    check_sizes(folder, data)
+    return data

@@ -24,6 +24,8 @@ from utils.errors import InputError
 
 MANIFEST_FILE = "manifest.json"
 SERVING_FILES = (MANIFEST_FILE, SCHEMA_FILE, VOCABULARY_FILE)
+RECORDS_FILE = "records.npy"
+"""Beside a split's MindRecord files: where each of its records lies, in order."""
 FORMAT_VERSION = 3
 LARGEST_TABLE = 2**31 - 1
 """Ids of one field: they are int32."""
@@ -48,7 +50,8 @@ class DataFile:
     name: str
     records: int
     bytes: int
-    crc32: str
+    rest_crc32: str
+    """CRC-32 of what is no record: header, and ends of pages."""
     index_bytes: int
     index_crc32: str
 
@@ -65,6 +68,8 @@ class DataSplit:
     rows: int
     positives: int
     files: tuple[DataFile, ...]
+    records_crc32: str
+    """CRC-32 of the file that says where the records lie."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,13 @@ class DataManifest:
     def table_sizes(self) -> tuple[int, ...]:
         """Ids of each field."""
         return tuple(field.table_size for field in self.fields)
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The names of all files that belong to the data, relative to their folder."""
+        files = [file for split in self.splits.values() for file in split.files]
+        of_splits = [*(file.name for file in files), *(file.index_name for file in files)]
+        return (*SERVING_FILES, *(f"{split}/{RECORDS_FILE}" for split in self.splits), *of_splits)
 
     @property
     def fingerprint(self) -> str:
@@ -215,10 +227,16 @@ def _conditions(data: DataManifest) -> Iterator[tuple[bool, str]]:
     for name, split in data.splits.items():
         yield 0 <= split.positives <= split.rows, f"positives of {name}"
         records = sum(file.records for file in split.files)
+        yield _is_crc32(split.records_crc32), f"checksum of {name}"
         yield 0 < records == -(-split.rows // data.pack_rows), f"rows of {name}"
         for file in split.files:
             yield min(file.records, file.bytes, file.index_bytes) > 0, f"size of {file.name}"
             yield _is_inside(file.name), f"name {file.name}"
+            yield _is_crc32(file.rest_crc32) and _is_crc32(file.index_crc32), f"checksum of {file.name}"
+
+
+def _is_crc32(text: str) -> bool:
+    return bool(re.fullmatch("[0-9a-f]{8}", text))
 
 
 def _is_inside(name: str) -> bool:

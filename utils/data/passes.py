@@ -20,6 +20,7 @@ from utils.data.bad_rows import BadRows
 from utils.data.dense import DenseStatistics, DenseTransform, needs_statistics
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataSplit
+from utils.data.record_files import RecordLayout
 from utils.data.schema import Schema
 from utils.data.shuffle import BUFFER_ROWS, Rows, ShuffleBuffer
 from utils.data.sources import Block, Source, read_blocks
@@ -103,6 +104,7 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
     from utils.data.records import SplitWriter
 
     dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
+    layout = RecordLayout(pack_rows, dense, fields)
     bad, writers, unknown_rows = raw.bad_rows(), {}, np.zeros(fields, np.int64)
 
     def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
@@ -119,7 +121,7 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
             for split in np.unique(splits):
                 if split not in writers:
                     buffer = ShuffleBuffer(BUFFER_ROWS, dense, fields, seed + int(split))
-                    writers[split] = (buffer, SplitWriter(folder, SPLITS[split], pack_rows, pool))
+                    writers[split] = (buffer, SplitWriter(folder, SPLITS[split], layout, pool))
                 buffer, writer = writers[split]
                 writer.write(buffer.exchange(rows, np.flatnonzero(splits == split)))
             bar.update(block.rows)

@@ -4,13 +4,20 @@ A record's columns are `label` (pack_rows,) and `dense` (pack_rows, d) float32 a
 bytes: MindRecord packs arrays of int32 one number at a time, which took three times as long.
 """
 
+import json
+import os
+import sqlite3
+import zlib
 from concurrent.futures import Executor, Future
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from mindspore.mindrecord import FileWriter
 
-from utils.data.manifest import DataFile, DataSplit, crc32_of
+from utils.data.manifest import RECORDS_FILE, DataFile, DataSplit, crc32_of
+from utils.data.record_files import RECORD, RecordLayout, rest_crc32
 from utils.data.shuffle import Rows
 
 ROWS_A_FILE = 4_000_000
@@ -26,13 +33,15 @@ _RECORDS_A_CALL = 8
 class SplitWriter:
     """Writes one split: `<folder>/<split>/<split>_input_part.mindrecord0`, `…1` and so on."""
 
-    def __init__(self, folder: Path, split: str, pack_rows: int, background: Executor) -> None:
-        self._folder, self._split, self._pack_rows = folder, split, pack_rows
-        self._background = background
+    def __init__(self, folder: Path, split: str, layout: RecordLayout, background: Executor) -> None:
+        self._folder, self._split, self._layout, self._background = folder, split, layout, background
+        self._pack_rows = layout.pack_rows
         self._waiting: list[Rows] = []
         self._writer: FileWriter | None = None
-        self._rows, self._positives, self._rows_in_file = 0, 0, 0
-        self._files: list[Future[DataFile]] = []
+        self._rows, self._positives = 0, 0
+        self._crc32s: list[int] = []
+        """Of the open file's records."""
+        self._files: list[Future[tuple[DataFile, np.ndarray]]] = []
 
     def write(self, rows: Rows) -> None:
         """Take rows in; whole packs are written, the rest waits."""
@@ -50,7 +59,10 @@ class SplitWriter:
         rows = Rows.joined(self._waiting)
         self._write_packs(rows.padded(-len(rows) % self._pack_rows))
         self._finish_file()
-        return DataSplit(self._rows, self._positives, tuple(file.result() for file in self._files))
+        files, records = zip(*(file.result() for file in self._files), strict=True)
+        path = self._folder / self._split / RECORDS_FILE
+        np.save(path, np.concatenate(records), allow_pickle=False)
+        return DataSplit(self._rows, self._positives, files, crc32_of(path))
 
     def _write_packs(self, rows: Rows) -> None:
         step = _RECORDS_A_CALL * self._pack_rows
@@ -65,8 +77,8 @@ class SplitWriter:
             if self._writer is None:
                 self._writer = self._open_file(records[0])
             self._writer.write_raw_data(records)
-            self._rows_in_file += len(part)
-            if self._rows_in_file >= ROWS_A_FILE:
+            self._crc32s += map(_crc32_as_stored, records)
+            if len(self._crc32s) * self._pack_rows >= ROWS_A_FILE:
                 self._finish_file()
 
     def _open_file(self, record: dict[str, bytes]) -> FileWriter:
@@ -82,21 +94,47 @@ class SplitWriter:
     def _finish_file(self) -> None:
         if self._writer is not None:
             self._writer.commit()
-            records = self._rows_in_file // self._pack_rows
-            self._writer, self._rows_in_file = None, 0
-            self._files.append(self._background.submit(_describe, self._path(), records))
+            self._files.append(self._background.submit(_describe, self._path(), self._layout, self._crc32s))
+            self._writer, self._crc32s = None, []
 
     def _path(self) -> Path:
         return self._folder / self._split / f"{self._split}_input_part.mindrecord{len(self._files)}"
 
 
-def _describe(path: Path, records: int) -> DataFile:
+def _crc32_as_stored(record: dict[str, bytes]) -> int:
+    """CRC-32 of a record as MindRecord stores it: its columns by name, each after its length in 8 bytes."""
+    value = 0
+    for _, column in sorted(record.items()):
+        value = zlib.crc32(column, zlib.crc32(len(column).to_bytes(8, "big"), value))
+    return value
+
+
+def _describe(path: Path, layout: RecordLayout, crc32s: list[int]) -> tuple[DataFile, np.ndarray]:
+    """Find where MindRecord has put the records, and see that they are what it was given."""
     index = path.with_name(f"{path.name}.db")
-    return DataFile(
+    records = np.empty(len(crc32s), RECORD)
+    records["start"], records["crc32"] = _record_starts(path, index), crc32s
+    with path.open("rb", buffering=0) as file:
+        for start, crc32 in records.tolist():
+            if zlib.crc32(os.pread(file.fileno(), 4 * layout.words, start)) != crc32:
+                raise RuntimeError(f"{path}: MindRecord has not stored what it was given")
+        rest = rest_crc32(file.fileno(), records["start"], 4 * layout.words)
+    described = DataFile(
         name=f"{path.parent.name}/{path.name}",
-        records=records,
+        records=len(records),
         bytes=path.stat().st_size,
-        crc32=crc32_of(path),
+        rest_crc32=rest,
         index_bytes=index.stat().st_size,
         index_crc32=crc32_of(index),
     )
+    return described, records
+
+
+def _record_starts(path: Path, index: Path) -> np.ndarray:
+    """Where in a MindRecord file the columns of each record begin, by its header and its index, int64 (records,)."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    with closing(sqlite3.connect(f"file:{quote(str(index))}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT PAGE_ID_BLOB, PAGE_OFFSET_BLOB FROM INDEXES ORDER BY ROW_ID").fetchall()
+    pages, places = np.array(rows, np.int64).T
+    return header["header_size"] + pages * header["page_size"] + places + 8  # after the length of all columns

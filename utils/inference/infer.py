@@ -10,9 +10,10 @@ import numpy as np
 
 from utils.config import DeviceSettings, InferSettings
 from utils.data.encode import RowEncoder
-from utils.data.find import find_data
-from utils.data.manifest import DataManifest, check_serving_files
-from utils.data.reading import Part, read_batches
+from utils.data.find import find_data, open_data
+from utils.data.manifest import DataManifest
+from utils.data.order import Part
+from utils.data.reading import read_batches
 from utils.data.serving_rows import ServingRows
 from utils.data.sources import open_text, read_checked
 from utils.device import set_up_device
@@ -102,7 +103,7 @@ def _line_blocks(name: str) -> Iterator[bytes]:
 def _converted(folder: Path, batch_size: int, serving_files: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """A converted split's rows, in the order in which they are stored."""
     data_folder, split = find_data(str(folder))
-    data = check_serving_files(data_folder)
+    data = open_data(data_folder)
     if split not in data.splits:
         raise InputError(f"--input {folder}: give one split's folder, such as {data_folder / 'test'}")
     if data.fingerprint != DataManifest.load(serving_files).fingerprint:

@@ -7,7 +7,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from utils.config import TrainSettings, from_dict
-from utils.data.reading import Batch, Part, row_keys
+from utils.data.order import Part
+from utils.data.reading import Batch, row_keys
 from utils.device import this_rank
 from utils.embedding.placement import Placement
 from utils.embedding.tables import lookup_tables, new_tables
@@ -74,7 +75,7 @@ class Training:
 
     def train_on(self, batch: Batch, part: Part, global_step: int, rate_factor: float = 1.0) -> Tensor:
         """Take the step numbered `global_step` from 1; returns the mean loss over the global batch."""
-        keys = row_keys(self.settings.seed, global_step, part, batch.global_rows)
+        keys = row_keys(self.settings.seed, global_step, batch.places)
         hyper = hyper_at(self.settings, global_step, rate_factor)
         return self.step(batch.ids, batch.dense, batch.label, batch.present, keys, batch.global_rows, hyper)
 

@@ -8,9 +8,10 @@ from mindspore import Tensor
 
 from utils.compiled import CompiledCell
 from utils.config import DeviceSettings, EvalSettings
-from utils.data.find import find_data
-from utils.data.manifest import DataManifest, check_serving_files
-from utils.data.reading import Part, read_batches
+from utils.data.find import find_data, open_data
+from utils.data.manifest import DataManifest
+from utils.data.order import Part
+from utils.data.reading import read_batches
 from utils.device import reading_workers, set_up_device, this_rank
 from utils.errors import InputError
 from utils.model import Model, door_settings
@@ -27,7 +28,7 @@ def main(model: Model) -> None:
     settings, device = door_settings(model, EvalSettings, DeviceSettings)
     path = Path(settings.checkpoint_path)
     folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
-    data = check_serving_files(folder)
+    data = open_data(folder)
     split = choose_split(data, folder, settings.split or split, preferred=("test", "valid"))
     set_up_device(device)
     checkpoint = load_checkpoint(path, model.name)

@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from utils.config import TrainSettings
 from utils.data.manifest import DataManifest
-from utils.data.reading import Part, read_batches, steps_of
+from utils.data.order import Part, steps_of
+from utils.data.reading import read_batches
 from utils.device import reading_workers, this_rank
 from utils.model import Model
 from utils.streams import say

@@ -1,8 +1,7 @@
 """What each rank of a training would hold, worked out from its settings and the data manifest alone."""
 
 from utils.config import DeviceSettings, TrainSettings
-from utils.data.find import find_data
-from utils.data.manifest import check_serving_files
+from utils.data.find import find_data, open_data
 from utils.embedding.placement import place, table_bytes
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
 from utils.model import Features, Model, door_settings
@@ -18,7 +17,7 @@ def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
     """
     settings, hyper_parameters, device = door_settings(model, TrainSettings, model.settings, DeviceSettings, argv=flags)
     folder, _ = find_data(settings.dataset_path)
-    data = check_serving_files(folder)
+    data = open_data(folder)
     check_settings(settings, data, folder)
     check_build(settings, device.device_target)
     features, own = Features.of(data), model.optimizers(hyper_parameters)

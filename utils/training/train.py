@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from utils.config import DeviceSettings, TrainSettings
-from utils.data.find import find_data
-from utils.data.manifest import DataManifest, check_serving_files
-from utils.data.reading import steps_of
+from utils.data.find import find_data, open_data
+from utils.data.manifest import DataManifest
+from utils.data.order import steps_of
 from utils.device import set_up_device, set_up_ranks, this_rank
 from utils.errors import InputError
 from utils.model import Features, Model, door_settings, eval_line, loss_line
@@ -38,7 +38,7 @@ def main(model: Model) -> int:
     settings, hyper_parameters, device = door_settings(model, TrainSettings, model.settings, DeviceSettings)
     signals = Signals()
     folder, _ = find_data(settings.dataset_path)
-    data = check_serving_files(folder)
+    data = open_data(folder)
     check_settings(settings, data, folder)
     target = set_up_device(device, settings.seed)
     check_build(settings, target)
