@@ -2,7 +2,7 @@
 
     python -m utils.cluster --ranks=8 [--rank_table=/rank_table.json] [--nodes=2 --node_rank=0 --master_addr=…]
 
-says what is wrong with these flags; all others are left alone.
+says what is wrong with these flags, and prints `dry_run` where no more is asked for; all others are left alone.
 """
 
 import socket
@@ -142,7 +142,10 @@ def free_port() -> int:
 def main() -> None:
     """Check the flags."""
     own, _ = split_flags(LaunchSettings, sys.argv[1:])
-    cluster_of(*load_settings((LaunchSettings,), own))
+    (settings,) = load_settings((LaunchSettings,), own)
+    cluster_of(settings)
+    if settings.dry_run:
+        print("dry_run")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,10 @@ def main() -> int:
     if settings.dry_run:
         print(*dry_run(cluster, flags), sep="\n")
         return 0
-    _make_logs(cluster)
+    try:
+        _make_logs(cluster)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be written ({error.strerror}); check the folder") from None
     adopt_orphans()
     try:
         return _Job(msrun_command(cluster, flags), cluster).wait()

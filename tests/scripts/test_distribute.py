@@ -68,6 +68,8 @@ def write_table(path: Path, servers: list[str], devices: range) -> Path:
         ("2 . train.py", "error: train.py: not JSON"),
         ("8 . table.json", "error: table.json: has the ranks [0, 1], but 8 ranks are to start"),
         ("3 . --nodes=2", "error: --ranks=3: must be a multiple of --nodes=2"),
+        ("2 . --nodes=0", "error: --nodes=0: must be a whole number from 1 to 65536"),
+        ("100000000000000000000 . --dry_run=true", "error: --ranks=100000000000000000000: must be a whole number"),
         ("2 . --master_port=83051", "error: --master_port=83051: must be a whole number from 0 to 65535"),
     ],
 )
@@ -98,6 +100,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[
     table = write_table(folder / "table.json", ["10.0.0.7"], range(4, 6))
     words = (2, tiny_data, table.name, *FLAGS, f"--master_port={free_port()}")
     dry = run_job(folder, "--dry_run", *words, wait=False)
+    assert run_job(folder, *words, "--dry_run=true", wait=False).stdout == dry.stdout
     assert dry.returncode == 0, dry.stderr
     assert {path.name for path in folder.iterdir()} == {"train.py", "scripts", "table.json"}
     result = run_job(folder, *words, script="run_distribute_train_ascend.sh")
@@ -142,7 +145,7 @@ def test_a_dry_run_says_what_each_process_is_started_with(trained: tuple[Path, s
         announced = dict(word.split("=", 1) for word in shlex.split(environment))
         assert announced["ASCEND_RT_VISIBLE_DEVICES"] == "4,5"
         assert announced == {name: call["environment"].get(name) for name in announced}
-        own = {name for name in call["environment"] if name.startswith(("MS_", "RANK_", "DEVICE_ID"))}
+        own = {name for name in call["environment"] if name.startswith(("MS_", "RANK", "DEVICE_ID"))}
         assert own - {"MS_LOG_DIR"} == announced.keys() - {"ASCEND_RT_VISIBLE_DEVICES"} - ({"DEVICE_ID"} - own)
     assert len(re.findall(r"^(?:scheduler|rank [01]) on machine 0, log", said, re.M)) == 3
 

@@ -87,12 +87,12 @@ def write_criteo_like(
     `scale` multiplies the number of tokens of the large fields. The same (rows, seed, scale) gives the same bytes
     for any number of threads, and memory does not grow with `rows`.
     """
-    world = open_world(rows, scale)
+    world, cores = open_world(rows, scale), os.cpu_count() or 1
     histogram, loss = np.zeros((2, LOGIT_BINS), np.int64), 0.0
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".tmp")
     with open(unfinished, "wb") as file:
-        for text, drawn in _blocks(world, seed, rows, threads or os.cpu_count() or 1):
+        for text, drawn in _blocks(world, seed, rows, min(threads or cores, cores)):
             file.write(text)
             scores = np.clip(drawn.logits, *LOGIT_LIMITS)
             for label in (0, 1):
@@ -283,7 +283,10 @@ def main() -> None:
     if not settings.path:
         raise InputError("--path is missing: name the file to write")
     path, threads = Path(settings.path), settings.num_parallel_workers
-    report = write_criteo_like(path, settings.rows, seed=settings.seed, scale=settings.scale, threads=threads)
+    try:
+        report = write_criteo_like(path, settings.rows, seed=settings.seed, scale=settings.scale, threads=threads)
+    except OSError as error:
+        raise InputError(f"--path={path}: cannot be written ({error.strerror}); choose another file") from None
     print(f"rows {report.rows}, positives {report.positives}, attainable AUC {report.attainable_auc:.5f}")
 
 

@@ -18,20 +18,30 @@ def main() -> None:
     """Write `hccl_<n>p_<devices>_<server>.json` and print its name."""
     (settings,) = load_settings((RankTableSettings,), sys.argv[1:])
     devices = parse_range(settings.device_num)
-    server = settings.server_ip or socket.gethostbyname(socket.gethostname())
+    server = settings.server_ip or _own_address()
     table = rank_table(devices, read_addresses(Path(settings.hccn_conf)), server)
     name = f"hccl_{len(devices)}p_{''.join(map(str, devices))}_{server}.json"
     path = Path(settings.output_path) / name
-    path.write_text(json.dumps(table, indent=4) + "\n", encoding="utf-8")
+    try:
+        path.write_text(json.dumps(table, indent=4) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output_path") from None
     print(path)
 
 
 def parse_range(text: str) -> range:
     """The devices of "[0,8)": from the first number up to, not including, the second."""
-    found = re.fullmatch(r"\[(\d+),\s*(\d+)\)", text.strip())
+    found = re.fullmatch(r"\[([0-9]{1,5}),\s*([0-9]{1,5})\)", text.strip())
     if not found or int(found[1]) >= int(found[2]):
         raise InputError(f'--device_num={text}: must look like "[0,8)", the first device and the one after the last')
     return range(int(found[1]), int(found[2]))
+
+
+def _own_address() -> str:
+    try:
+        return socket.gethostbyname(socket.gethostname())
+    except OSError as error:
+        raise InputError(f"this server's host name has no address ({error.strerror}); give --server_ip") from None
 
 
 def read_addresses(path: Path) -> dict[int, str]:
@@ -40,6 +50,8 @@ def read_addresses(path: Path) -> dict[int, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); run this on the Ascend server") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not UTF-8 text; give the driver's configuration") from None
     return {int(found[1]): found[2] for line in lines if (found := re.match(r"address_(\d+)=(\S+)", line.strip()))}
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def read_rank_table(path: Path, ranks: int) -> RankTable:
         table = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_WRITES}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); {_WRITES}") from None
     servers = _list(table, "server_list", f"{path}")
     places = [f"{path}: server_list[{number}]" for number in range(len(servers))]
@@ -74,7 +75,7 @@ def _list(value: object, key: str, place: str) -> list:
 
 def _whole(device: object, key: str, place: str) -> int:
     text = str(device.get(key)) if isinstance(device, dict) else ""
-    if not text.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", text):
         raise InputError(f"{place}: a device has no whole number '{key}'; {_WRITES}")
     return int(text)
 

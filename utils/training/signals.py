@@ -66,7 +66,7 @@ class EndRequest:
         """Ask the other ranks, which have to do so at the same step."""
         if self._alone:
             return
-        steps_a_second = self._steps / (time.monotonic() - self._asked)
+        steps_a_second = self._steps / max(time.monotonic() - self._asked, 1e-9)
         steps_between = int(np.clip(steps_a_second, 1, 2 * self._steps_between))
         everyone = gather(np.array([[self._signals.received, steps_between]], np.int32))
         self._agreed, self._steps_between = int(everyone[:, 0].max()), int(everyone[0, 1])
