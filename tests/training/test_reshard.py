@@ -16,7 +16,7 @@ from utils.model import Features
 from utils.training.checkpoint import last_checkpoint, load_checkpoint, rank_file, read_checkpoint
 from utils.training.checkpoint_file import DamagedCheckpointError
 from utils.training.checkpoint_folder import save_checkpoint
-from utils.training.reshard import inspect, reshard
+from utils.training.reshard import inspect, main, reshard
 
 WIDTHS = {"embedding": 3, "wide": 1}
 SLOTS = ("", ".moment1", ".moment2")
@@ -138,3 +138,40 @@ def test_other_widths_are_refused(sharded: Path) -> None:
     target = np.empty((sum(SIZES), 2), np.float32)
     with pytest.raises(InputError, match="holds no wide of this width"):
         checkpoint.fill({"wide": target}, {"wide": place(SIZES, 1)}, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("reshard", "{sharded}", "{target}", "²"), "²: RANKS"),
+        (("reshard", "{sharded}", "{target}", "0"), "0: RANKS"),
+        (("reshard", "{sharded}", "{target}", "-1"), "-1: RANKS"),
+        (("reshard", "{sharded}", "/proc/r", "2"), "/proc/r: cannot be written .No such file"),
+        (
+            ("merge", "{sharded}", "{folder}/absent/m.ckpt"),
+            r"m\.ckpt: cannot be written .No such file.*name another file$",
+        ),
+        (("merge", "{sharded}", "{sharded}"), "exists; name a new file"),
+        (("inspect", "{folder}/absent"), "absent"),
+        (("inspect",), "use: inspect"),
+        (("split", "{sharded}"), "use: inspect"),
+    ],
+)
+def test_what_the_command_cannot_do_is_answered_with_a_sentence(
+    words: tuple[str, ...], message: str, sharded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = {"sharded": sharded, "target": sharded.with_name("target"), "folder": sharded.parent}
+    monkeypatch.setattr("sys.argv", ["checkpoint", *(word.format(**places) for word in words)])
+    with pytest.raises(InputError, match=message):
+        main()
+
+
+def test_a_weight_may_be_called_as_a_table_and_more(tmp_path: Path) -> None:
+    """`embedding.bias` belongs to no table: the manifest says which arrays do."""
+    manifest = tiny_manifest(Features(dense=1, table_sizes=(4, 5)))
+    arrays = {"embedding.bias": np.ones(7, np.float32), "embedding": np.arange(18, dtype=np.float32).reshape(9, 2)}
+    alone = save_checkpoint(tmp_path, manifest, arrays, keep=1)
+    reshard(read_checkpoint(alone), tmp_path / "2", 2)
+    reshard(read_checkpoint(tmp_path / "2"), tmp_path / "1", 1)
+    assert (tmp_path / "1").read_bytes() == alone.read_bytes()
+    assert read_checkpoint(tmp_path / "2").arrays.shapes["embedding.bias"] == (7,)

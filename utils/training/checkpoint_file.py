@@ -54,6 +54,8 @@ class Slice:
 def write_checkpoint_file(path: Path, manifest: str, arrays: dict[str, np.ndarray]) -> None:
     """Write `arrays` (float32) and the manifest text under a temporary name, then rename it to `path`.
 
+    An array need only have a shape and give rows by slices, from its first to its last, as a snapshot's do.
+
     Raises:
         OSError: the disk is full or the folder cannot be written; whatever was at `path` is as it was.
     """
@@ -155,9 +157,9 @@ def _values(manifest: str, arrays: dict[str, np.ndarray]) -> Iterator[tuple[byte
     text = np.array(manifest).tobytes()
     yield _head(MANIFEST, (0,), _TEXT, len(text)), text
     for name, array in arrays.items():
-        rows = array.reshape(array.shape or 1)
-        many = max(1, _SLICE_BYTES // max(1, rows[:1].nbytes))
-        for first in range(0, max(len(rows), 1), many):  # a rank may hold no row of a table
+        rows = array if array.shape else array.reshape(1)
+        many = max(1, _SLICE_BYTES // max(1, 4 * math.prod(rows.shape[1:])))
+        for first in range(0, max(rows.shape[0], 1), many):  # a rank may hold no row of a table
             part = np.ascontiguousarray(rows[first : first + many], np.float32)
             yield _head(name, array.shape, _FLOATS, part.nbytes), part.reshape(-1).data.cast("B")
 
