@@ -122,7 +122,7 @@ def estimate(table_sizes: Sequence[int], ranks: int, settings: ScalingSettings, 
         ranks=ranks,
         batch_size=settings.batch_size,
         memory_bytes=memory,
-        exchange_bytes=sent_bytes(load.ids + load.answers + load.gradients, ranks, settings),
+        exchange_bytes=sent_bytes(load.sent_forward + load.sent_backward, ranks, settings),
         sums_bytes=sums_bytes(settings.dense_weights, ranks),
         seconds=step_seconds(load, ranks, settings),
         reading_seconds=settings.batch_size * row_bytes(len(table_sizes)) / (settings.read_bandwidth * 1e9),
@@ -133,22 +133,23 @@ def estimate(table_sizes: Sequence[int], ranks: int, settings: ScalingSettings, 
 
 def step_seconds(load: Load, ranks: int, settings: ScalingSettings) -> dict[str, float]:
     """The parts of a training step: three messages of the exchange or four, and the sum of all gradients."""
-    numbers = load.ids + load.answers + load.gradients
     rows = load.moved_forward + load.moved_backward + 2 * (1 + settings.slots) * load.updated
-    sent = sent_bytes(numbers, ranks, settings) + sums_bytes(settings.dense_weights, ranks)
+    sent = sent_bytes(load.sent_forward + load.sent_backward, ranks, settings) + sums_bytes(
+        settings.dense_weights, ranks
+    )
     return _seconds(settings, 1.0, rows, sent, (load.collectives + _ROUNDS_OF_A_SUM) * rounds(ranks, settings))
 
 
 def evaluation_seconds(load: Load, ranks: int, settings: ScalingSettings) -> dict[str, float]:
     """The parts of scoring a batch: nothing of gradients. The one exchange at the end is left out."""
-    sent = sent_bytes(load.ids + load.answers, ranks, settings)
+    sent = sent_bytes(load.sent_forward, ranks, settings)
     waits = (load.collectives - 1) * rounds(ranks, settings)
     return _seconds(settings, _FORWARD_SHARE, load.moved_forward, sent, waits)
 
 
-def sent_bytes(numbers: float, ranks: int, settings: ScalingSettings) -> int:
-    """Bytes of the exchange that a rank sends to all others together; by all-gather each gets the blocks of all."""
-    return round(numbers * NUMBER_BYTES * (1 if settings.all_to_all else ranks))
+def sent_bytes(blocks: float, ranks: int, settings: ScalingSettings) -> int:
+    """Bytes of the exchange that a rank sends: by all-gather each other rank gets the blocks of all."""
+    return round(blocks * (1 if settings.all_to_all else ranks))
 
 
 def sums_bytes(weights: int, ranks: int) -> int:
@@ -168,7 +169,7 @@ def memory_bytes(load: Load, ranks: int, settings: ScalingSettings) -> int:
     """Tables with optimizer state, the network's weights and gradients, and what the exchange sends and receives."""
     tables = table_bytes(load.table_rows, settings.embedding_dim, settings.slots)
     network = (2 + settings.slots) * settings.dense_weights * NUMBER_BYTES
-    return tables + network + 2 * sent_bytes(load.ids + load.answers + load.gradients, ranks, settings)
+    return tables + network + 2 * sent_bytes(load.sent_forward + load.sent_backward, ranks, settings)
 
 
 def rounds(ranks: int, settings: ScalingSettings) -> int:

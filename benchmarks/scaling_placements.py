@@ -30,12 +30,13 @@ class Batches:
 
 @dataclass(frozen=True)
 class Load:
-    """One step of the rank that has most. `ids`, `answers` and `gradients` are numbers that it sends."""
+    """One step of the rank that has most."""
 
     table_rows: int
-    ids: float
-    answers: float
-    gradients: float
+    sent_forward: float
+    """Bytes that it sends to all others together: ids and answers."""
+    sent_backward: float
+    """The same: gradients."""
     moved_forward: float
     """Table rows that it reads or writes in its memory until the network has its embeddings."""
     moved_backward: float
@@ -50,13 +51,12 @@ def stripes(sizes: Sequence[int], ranks: int, batches: Batches) -> Load:
     """Rows striped over ranks; ids with the capacity wanted next, answers, gradients."""
     held, looked_up = math.ceil(sum(sizes) / ranks), batches.rows * len(sizes)
     capacity = min(first_capacity(distinct_rows(sizes, batches.rows, batches.ids), ranks), held)
-    vectors = (ranks - 1) * capacity * batches.width
+    vectors = (ranks - 1) * capacity * batches.width * NUMBER_BYTES
     exchanged = ranks * capacity if ranks > 1 else 0  # one rank looks its rows up directly
     return Load(
         table_rows=held,
-        ids=(ranks - 1) * (capacity + 1),
-        answers=vectors,
-        gradients=vectors,
+        sent_forward=(ranks - 1) * (capacity + 1) * NUMBER_BYTES + vectors,
+        sent_backward=vectors,
         moved_forward=2 * exchanged + 2 * looked_up,
         moved_backward=looked_up + 2 * exchanged,
         updated=distinct_rows(sizes, ranks * batches.rows, batches.ids) / ranks,
@@ -73,9 +73,8 @@ def table_wise(sizes: Sequence[int], ranks: int, batches: Batches) -> Load:
     reordered = looked_up if ranks > 1 else 0
     return Load(
         table_rows=max(sum(sizes[table] for table in of_rank) for of_rank in held),
-        ids=others,
-        answers=(ranks - 1) * most * batches.rows * batches.width,
-        gradients=others * batches.width,
+        sent_forward=(others + (ranks - 1) * most * batches.rows * batches.width) * NUMBER_BYTES,
+        sent_backward=others * batches.width * NUMBER_BYTES,
         moved_forward=2 * served + 2 * reordered,
         moved_backward=2 * reordered + served,
         updated=max(
@@ -92,9 +91,8 @@ def row_wise(sizes: Sequence[int], ranks: int, batches: Batches) -> Load:
     reordered = looked_up if ranks > 1 else 0
     return Load(
         table_rows=sum(math.ceil(size / ranks) for size in sizes),
-        ids=away,
-        answers=away * batches.width,
-        gradients=away * batches.width,
+        sent_forward=away * (1 + batches.width) * NUMBER_BYTES,
+        sent_backward=away * batches.width * NUMBER_BYTES,
         moved_forward=2 * looked_up + 2 * reordered,
         moved_backward=2 * reordered + looked_up,
         updated=distinct_rows(sizes, ranks * batches.rows, batches.ids) / ranks,

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from benchmarks.batches import CRITEO_TABLE_SIZES
 from benchmarks.distinct_rows import LOG_UNIFORM, distinct_rows
 from benchmarks.scaling_placements import (
-    NUMBER_BYTES,
     Batches,
     first_capacity,
     least_bytes,
@@ -33,7 +32,7 @@ some_sizes = st.lists(st.integers(1, 10**9), min_size=1, max_size=30)
 def test_stripes_send_little_more_than_the_least_possible(rows: int, ranks: int, bar: float) -> None:
     load = stripes(CRITEO_TABLE_SIZES, ranks, Batches(rows, WIDTH, LOG_UNIFORM))
     least = least_bytes(distinct_rows(CRITEO_TABLE_SIZES, rows, LOG_UNIFORM), ranks, WIDTH)
-    assert 1 <= (load.ids + load.answers + load.gradients) * NUMBER_BYTES / least <= bar
+    assert 1 <= (load.sent_forward + load.sent_backward) / least <= bar
 
 
 @given(distinct=st.floats(1, 1e7), ranks=st.integers(1, 4096))
@@ -60,8 +59,9 @@ def test_whole_tables_lie_on_one_rank_each(sizes: list[int], ranks: int) -> None
 def test_peers_send_what_their_exchange_needs() -> None:
     """By hand: 4 ranks, 4 tables, batches of 10 rows."""
     sizes, batches = (100, 100, 100, 100), Batches(10, WIDTH, LOG_UNIFORM)
-    whole = table_wise(sizes, 4, batches)
-    assert (whole.ids, whole.answers, whole.gradients) == (30, 3 * 10 * WIDTH, 30 * WIDTH)
-    ranges = row_wise(sizes, 4, batches)
-    assert (ranges.ids, ranges.answers, ranges.gradients) == (30, 30 * WIDTH, 30 * WIDTH)
-    assert table_wise(sizes, 8, batches).answers == 7 * 10 * WIDTH  # four ranks hold a table, the others none
+    whole, ranges = table_wise(sizes, 4, batches), row_wise(sizes, 4, batches)
+    for load in (whole, ranges):
+        assert load.sent_forward == 30 * (1 + WIDTH) * 4
+        assert load.sent_backward == 30 * WIDTH * 4
+    # On 8 ranks four hold a table and answer seven; a table's owner asks for the other three.
+    assert table_wise(sizes, 8, batches).sent_forward == (30 + 7 * 10 * WIDTH) * 4
