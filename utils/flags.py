@@ -25,7 +25,12 @@ def read_flags(known: Declarations, argv: list[str]) -> dict[str, Any]:
     if unknown:
         word = unknown[0].split("=")[0]
         raise InputError(f"unknown flag '{word}'{nearest(word.lstrip('-'), known, '--')}")
-    return {name: checked(parse(text, known[name][1]), *known[name], f"--{name}") for name, text in vars(flags).items()}
+    values = {}
+    for name, text in vars(flags).items():
+        field, hint = known[name]
+        text = text or ""  # argparse makes [] of the value "--"
+        values[name] = checked(parse(text, hint), field, hint, f"--{name}")
+    return values
 
 
 def split_flags(settings_class: type, argv: list[str]) -> tuple[list[str], list[str]]:

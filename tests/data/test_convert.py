@@ -21,6 +21,7 @@ from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataManifest, copy_serving_files
+from utils.data.schema import load_schema
 from utils.data.vocabulary import Vocabulary
 from utils.errors import InputError
 
@@ -342,6 +343,22 @@ def test_unusable_input_is_one_sentence_and_leaves_nothing(
         convert(settings(data, tmp_path / "out", **changes))
     assert message in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train.txt"]
+
+
+@pytest.mark.slow
+def test_a_machine_of_another_encoding_converts_the_same(tmp_path: Path) -> None:
+    schema = "label: 点击\nsparse: [用户, 商品]\nheader: true\npositive: 是\nnegative: [否]\nsplit: none"
+    (tmp_path / "schema.yaml").write_text(schema, encoding="utf-8")
+    rows = "点击,用户,商品\n是,张三,书\n否,李四,书\n" + "是,张三,笔\n" * 20
+    (tmp_path / "train.txt").write_text(rows, encoding="utf-8")
+    door = [sys.executable, str(Path(__file__).parents[2] / "dlrm" / "src" / "preprocess_data.py")]
+    words = [f"--data_path={tmp_path}", f"--schema={tmp_path / 'schema.yaml'}"]
+    for name, variables in (("utf8", {"LC_ALL": "C.UTF-8"}), ("ascii", {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0"})):
+        environment = os.environ | variables | {"PYTHONUTF8": "0", "PYTHONIOENCODING": "gbk"}
+        subprocess.run([*door, *words, f"--output_path={tmp_path / name}"], check=True, env=environment, timeout=240)
+    assert contents(tmp_path / "utf8") == contents(tmp_path / "ascii")
+    saved = load_schema(str(tmp_path / "ascii" / "schema.yaml"))
+    assert (saved.columns, saved.positive) == (("点击", "用户", "商品"), "是")
 
 
 def test_a_split_of_one_class_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
