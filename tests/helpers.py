@@ -1,5 +1,6 @@
 """What the tests share that is no fixture: the models of the zoo, their doors as processes, and NumPy optimizers."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -10,6 +11,14 @@ from typing import Any
 
 import numpy as np
 from mindspore import Tensor, nn
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from utils.data.manifest import DataManifest
+from utils.data.order import Part
+from utils.data.reading import read_batches
+from utils.training.build import scorer_of
+from utils.training.checkpoint import load_checkpoint
+from utils.training.selection import select_rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = sorted(
@@ -64,6 +73,31 @@ def check_refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
 def loss_lines(path: Path) -> list[str]:
     """The lines of a loss log without their time stamps."""
     return [re.sub(r"^\S+ \S+ ", "", line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def trained_rows(data: Path) -> int:
+    """Rows of an epoch of training on a data set that is evaluated."""
+    return len(select_rows(DataManifest.load(data), do_eval=True).trained)
+
+
+def held_out_scores(model: str, checkpoint: Path, data: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Label and probability of each row that training with this data leaves out."""
+    found = importlib.import_module(f"{model}.src").MODEL
+    manifest = DataManifest.load(data)
+    selection = select_rows(manifest, do_eval=True)
+    part = Part(len(selection.evaluated))
+    (batch,) = read_batches(data, manifest, selection.split, part, rows=selection.evaluated)
+    scorer = scorer_of(found, load_checkpoint(checkpoint, model))
+    return batch.label[:, 0], scorer(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()[:, 0]
+
+
+def sklearn_figures(label: np.ndarray, probability: np.ndarray) -> dict[str, float]:
+    """What scikit-learn says."""
+    return {
+        "auc": roc_auc_score(label, probability),
+        "logloss": log_loss(label, probability),
+        "acc": accuracy_score(label, probability > 0.5),
+    }
 
 
 class ReferenceOptimizer:

@@ -57,5 +57,6 @@ def tiny_manifest(
         training={"seed": 1},
         placements={"embedding": place(features.table_sizes, ranks)},
         tables={"embedding": ("embedding",)},
+        chosen_on="valid",
         progress=progress or Progress(),
     )

@@ -103,7 +103,7 @@ class TrainSettings:
     ckpt_path: str = setting("./checkpoint", "folder of the checkpoints")
     loss_file_name: str = setting("./loss.log", "loss log file", file=True)
     eval_file_name: str = setting("./auc.log", "log file of the evaluations during training", file=True)
-    do_eval: bool = setting(True, "evaluate after every epoch")
+    do_eval: bool = setting(True, "evaluate after every epoch: on valid, else on 5 % of train left out of training")
     resume: bool = setting(False, "go on from the last whole checkpoint in ckpt_path")
     init_checkpoint: str = setting("", "start from this checkpoint's weights alone")
     batch_size: int = setting(128, "rows a step, per device", at_least=1)
@@ -142,7 +142,7 @@ class TrainSettings:
         "uniform", "first embeddings: uniform in +-1/sqrt(rows of the table), or normal", one_of=("uniform", "normal")
     )
     embedding_init_std: float = setting(1e-4, "with --embedding_init=normal: the standard deviation", at_least=0)
-    patience: int = setting(0, "stop after this many epochs without a better validation AUC (0: never)", at_least=0)
+    patience: int = setting(0, "stop after this many epochs without a better AUC (0: never)", at_least=0)
     save_checkpoint_steps: int = setting(
         0, "also save a checkpoint every this many steps (0: after each epoch only)", at_least=0
     )

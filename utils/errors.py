@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 from utils.streams import OutputError, prepare_streams
 
+DIVERGED = 3
+"""The exit code of a command whose training diverged."""
+
 
 class InputError(Exception):
     """Something the user gave is wrong; the message names it and says what to do."""
@@ -28,7 +31,7 @@ def run_door(main: Callable[[], int | None]) -> None:
     except (InputError, OutputError) as error:
         code = _fail(f"{error}", 2)
     except DivergedError as error:
-        code = _fail(f"{error}", 3)
+        code = _fail(f"{error}", DIVERGED)
     except MemoryError as error:
         code = _fail(f"not enough memory ({error}); make it smaller", 2)
     except BrokenPipeError:

@@ -11,7 +11,7 @@ from tests.helpers import MODELS, run_door
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 
-# Small steps make a run long enough to be interrupted; a checkpoint every 20 of 215 steps an epoch.
+# Small steps make a run long enough to be interrupted; a checkpoint every 20 of 204 steps an epoch.
 BATCH_SIZE, EPOCHS, SAVED_EVERY, KEPT = 16, 2, 20, 3
 # Files and tests of what the engine alone decides.
 ENGINE_ALONE = {

@@ -7,15 +7,16 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
-from tests.helpers import LOSS_LINE, loss_lines, run_door, said
+from tests.helpers import LOSS_LINE, loss_lines, run_door, said, trained_rows
 from tests.models.conftest import BATCH_SIZE, EPOCHS, KEPT, SAVED_EVERY, Finished, metrics_in, training_flags
 from utils.data.manifest import DataManifest
+from utils.training.checkpoint import load_checkpoint
 
 
 def test_it_writes_the_files_it_promises(trained: Finished, tiny_data: Path) -> None:
     names = {path.name for path in trained.checkpoints.iterdir()}
     numbered = {name for name in names if name.startswith(f"{trained.model}-")}
-    steps = -(-DataManifest.load(tiny_data).splits["train"].rows // BATCH_SIZE)
+    steps = -(-trained_rows(tiny_data) // BATCH_SIZE)
     saved = [step for step in range(1, steps) if (steps + step) % SAVED_EVERY == 0] + [steps]
     assert numbered == {f"{trained.model}-{EPOCHS}_{step}.ckpt" for step in saved[-KEPT:]}
     assert {f"{trained.model}.ckpt", "best.ckpt", "manifest.json", "schema.yaml", "vocabulary.npz"} <= names
@@ -25,7 +26,7 @@ def test_it_writes_the_files_it_promises(trained: Finished, tiny_data: Path) -> 
 
 
 def test_every_step_has_a_line_of_at_least_seven_digits(trained: Finished, tiny_data: Path) -> None:
-    steps = -(-DataManifest.load(tiny_data).splits["train"].rows // BATCH_SIZE)
+    steps = -(-trained_rows(tiny_data) // BATCH_SIZE)
     found = [LOSS_LINE.match(line) for line in (trained.folder / "loss.log").read_text(encoding="utf-8").splitlines()]
     assert all(found)
     places = [(int(match[2]), int(match[3])) for match in found]
@@ -47,6 +48,13 @@ def test_every_epoch_is_evaluated(trained: Finished) -> None:
     assert set(best) == set(last)
     better = metrics_in(lines[1])["auc"] > metrics_in(lines[0])["auc"]
     assert ((trained.checkpoints / "best.ckpt").read_bytes() == trained.last.read_bytes()) == better
+
+
+def test_without_a_valid_split_it_is_chosen_on_rows_that_are_not_trained_on(trained: Finished, tiny_data: Path) -> None:
+    rows, kept = DataManifest.load(tiny_data).splits["train"].rows, trained_rows(tiny_data)
+    line = f"chosen on 5 % of train, its last {rows - kept:,} of {rows:,} rows, not trained on"
+    assert line in trained.done.stdout
+    assert load_checkpoint(trained.last, trained.model).manifest.chosen_on == "5 % of train"
 
 
 def test_mindspore_reads_the_checkpoint_which_holds_neither_time_nor_path(trained: Finished) -> None:

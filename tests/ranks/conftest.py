@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tests.ranks.trainings import dcn_folder, train
-from utils.data.manifest import DataManifest
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,5 @@ class Finished:
 @pytest.fixture(scope="session", params=[2, pytest.param(8, marks=pytest.mark.slow)])
 def finished(request: pytest.FixtureRequest, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = dcn_folder(tmp_path_factory.mktemp(f"finished_{request.param}") / "dcn")
-    # The evaluation's second and last batch has fewer rows than there are ranks: some ranks' parts are empty.
-    eval_batch_size = DataManifest.load(tiny_data).splits["test"].rows // request.param
-    train(folder, request.param, tiny_data, f"--eval_batch_size={eval_batch_size}")
+    train(folder, request.param, tiny_data, "--eval_batch_size=50")
     return Finished(request.param, folder)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.helpers import trained_rows
 from tests.ranks.trainings import GLOBAL_BATCH, dcn_folder, last_progress, losses, output, train, train_until
-from utils.data.manifest import DataManifest
 from utils.training.checkpoint import read_checkpoint
 
 # Over some hundred steps the order in which ranks add up moves a loss by a few units of float32's last place.
@@ -19,7 +19,7 @@ def check_losses(folder: Path, data: Path, uninterrupted: Path, *flags: str) -> 
     """Every step once, with the losses of one rank that trains without interruption."""
     train(dcn_folder(uninterrupted), 1, data, *flags)
     epochs = last_progress(uninterrupted)[0]
-    steps = -(-DataManifest.load(data).splits["train"].rows // GLOBAL_BATCH)
+    steps = -(-trained_rows(data) // GLOBAL_BATCH)
     expected, found = losses(uninterrupted), losses(folder)
     assert sorted(found) == [(epoch, step) for epoch in range(1, epochs + 1) for step in range(1, steps + 1)]
     np.testing.assert_allclose([found[step] for step in sorted(found)], list(expected.values()), atol=WITHIN)

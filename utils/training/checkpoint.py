@@ -59,6 +59,8 @@ class CheckpointManifest:
     """Of every table, by its name: where its rows are."""
     tables: dict[str, tuple[str, ...]]
     """By a table's name, the names of the arrays that have a row for each of its own: its weights and their slots."""
+    chosen_on: str
+    """The rows that the best checkpoint is chosen on: see utils/training/selection.py."""
     progress: Progress
     rank: int = 0
     """Whose file this is."""

@@ -13,7 +13,7 @@ from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.device import reading_workers, set_up_device, this_rank
-from utils.errors import InputError
+from utils.errors import DivergedError, InputError
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
@@ -34,9 +34,11 @@ def main(model: Model) -> None:
     checkpoint = load_checkpoint(path, model.name)
     check_same_data(checkpoint, data, folder)
     started = time.time()
-    batch_size = min(settings.eval_batch_size, data.splits[split].rows)
     workers = reading_workers(settings.num_parallel_workers)
-    metrics = evaluate(scorer_of(model, checkpoint), folder, data, split, batch_size, workers)
+    try:
+        metrics = evaluate(scorer_of(model, checkpoint), folder, data, split, settings.eval_batch_size, workers)
+    except DivergedError as error:
+        raise DivergedError(f"{checkpoint.path}: {error}: its training diverged; evaluate one before it") from None
     line = model.eval_line(now(), metrics, time.time() - started)
     print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}", file=sys.stderr)
     append_line(Path(model.eval_log), line)
@@ -54,12 +56,25 @@ def choose_split(data: DataManifest, folder: Path, named: str | None, preferred:
 
 
 def evaluate(
-    scorer: ScoreStep, folder: Path, data: DataManifest, split: str, batch_size: int, workers: int
+    scorer: ScoreStep,
+    folder: Path,
+    data: DataManifest,
+    split: str,
+    batch_size: int,
+    workers: int,
+    rows: range | None = None,
 ) -> dict[str, float]:
-    """AUC, logloss and accuracy over every row of a split; the same figures on every rank."""
+    """AUC, logloss and accuracy over every row of a split, or over `rows` of it; the same figures on every rank.
+
+    `batch_size` is each rank's; it is lowered where there are fewer rows.
+
+    Raises:
+        DivergedError: a score is not a finite number.
+    """
+    rows = rows or range(data.splits[split].rows)
     metrics, run = BinaryMetrics(), CompiledCell(scorer)
-    part = Part(batch_size, *this_rank())
-    for batch in read_batches(folder, data, split, part, workers=workers):
+    part = Part(min(batch_size, len(rows)), *this_rank())
+    for batch in read_batches(folder, data, split, part, rows=rows, workers=workers):
         # The look-up is an exchange, so a rank whose part is empty takes the step too.
         scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()
         present = batch.present > 0

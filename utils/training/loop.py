@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mindspore import Tensor
 from tqdm import tqdm
 
@@ -16,14 +17,16 @@ from utils.data.manifest import DataManifest
 from utils.data.order import Part, steps_of
 from utils.data.reading import read_batches
 from utils.device import reading_workers, this_rank
+from utils.errors import DIVERGED, DivergedError
 from utils.model import Model
 from utils.streams import say
 from utils.training.build import Training
-from utils.training.checkpoint import CheckpointManifest, Progress
+from utils.training.checkpoint import CheckpointManifest, Progress, numbered_checkpoints
 from utils.training.checkpoint_folder import checkpoint_path, save_checkpoint, save_evaluation
 from utils.training.evaluate import evaluate
 from utils.training.logs import LogFile, now
 from utils.training.profile import StepProfile
+from utils.training.selection import Selection
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
 _LOSSES_HELD = 50
@@ -42,6 +45,7 @@ class Run:
     fixed: dict[str, object]
     loss_log: LogFile
     eval_log: LogFile
+    selection: Selection
 
     @property
     def part(self) -> Part:
@@ -51,7 +55,7 @@ class Run:
     @property
     def rows(self) -> int:
         """Rows of an epoch."""
-        return self.data.splits["train"].rows
+        return len(self.selection.trained)
 
     @property
     def is_first_rank(self) -> bool:
@@ -68,20 +72,13 @@ class Run:
         return dataclasses.replace(progress, loss_lines=self.loss_log.lines, eval_lines=self.eval_log.lines)
 
     @property
-    def valid_split(self) -> str | None:
-        """The split that training is evaluated on: valid if there is one, else test."""
-        return next((split for split in ("valid", "test") if split in self.data.splits), None)
-
-    @property
     def evaluates(self) -> bool:
         """Whether each epoch is evaluated."""
-        return self.settings.do_eval and self.valid_split is not None
+        return bool(self.selection.split)
 
 
 def train(run: Run, progress: Progress, signals: Signals, profile: StepProfile | None = None) -> int:
-    """Train from `progress` on; returns the exit code: 0, or 128 + the signal's number."""
-    if run.settings.do_eval and run.valid_split is None and run.is_first_rank:
-        print("warning: the data has no valid or test split: training without evaluation", file=sys.stderr)
+    """Train from `progress` on; returns the exit code: 0, 128 + the signal's number, or 3 where training diverged."""
     first_step = _global_step(progress) + 1
     signals.can_finish = True
     ending = EndRequest(signals)
@@ -95,7 +92,20 @@ def train(run: Run, progress: Progress, signals: Signals, profile: StepProfile |
     except InterruptedTrainingError:
         print(f"ended by signal {ending.signal}; go on with --resume", file=sys.stderr)
         return 128 + ending.signal
+    except DivergedError as error:
+        print(f"error: training diverged, {error}; {_advice(run, progress)}", file=sys.stderr)
+        return DIVERGED
     return 0
+
+
+def _advice(run: Run, progress: Progress) -> str:
+    """What to do where training diverged after `progress`."""
+    folder, name = Path(run.settings.ckpt_path), run.model.name
+    # What evaluation has found spoilt was saved before.
+    spoilt = checkpoint_path(folder, name, progress) if progress.rows == run.rows else None
+    good = [path for path in numbered_checkpoints(folder, name) if path != spoilt]
+    start = f"from the last good checkpoint, --init_checkpoint={good[-1]}, " if good else ""
+    return f"start again {start}with a lower --learning_rate"
 
 
 def _next_epoch(progress: Progress) -> Progress:
@@ -119,7 +129,8 @@ def _train_epoch(
     part = dataclasses.replace(run.part, first_row=progress.rows)
     batches = read_batches(
         run.data_folder, run.data, "train", part,
-        seed=(settings.seed, progress.epoch), workers=reading_workers(settings.num_parallel_workers),
+        seed=(settings.seed, progress.epoch), rows=run.selection.trained,
+        workers=reading_workers(settings.num_parallel_workers),
     )  # fmt: skip
     run.training.step.set_train()
     bar = tqdm(
@@ -203,11 +214,11 @@ def stops_early(progress: Progress, settings: TrainSettings) -> bool:
 
 
 def _evaluate(run: Run) -> float:
-    started, settings, split = time.time(), run.settings, run.valid_split
+    started, settings, selection = time.time(), run.settings, run.selection
     run.training.scorer.set_train(False)
     metrics = evaluate(
-        run.training.scorer, run.data_folder, run.data, split,
-        min(settings.eval_batch_size, run.data.splits[split].rows), reading_workers(settings.num_parallel_workers),
+        run.training.scorer, run.data_folder, run.data, selection.split, settings.eval_batch_size,
+        reading_workers(settings.num_parallel_workers), selection.evaluated,
     )  # fmt: skip
     line = run.model.eval_line(now(), metrics, time.time() - started)
     run.say(line)
@@ -216,6 +227,7 @@ def _evaluate(run: Run) -> float:
 
 
 def _save(run: Run, progress: Progress) -> None:
+    _check_weights(run, progress)
     manifest = CheckpointManifest(
         model=run.model.name,
         network=run.network,
@@ -226,6 +238,7 @@ def _save(run: Run, progress: Progress) -> None:
         training=run.fixed,
         placements=run.training.placements(),
         tables=run.training.table_arrays(),
+        chosen_on=run.selection.chosen_on,
         progress=run.with_lines(progress),
     )
     save_checkpoint(
@@ -233,12 +246,22 @@ def _save(run: Run, progress: Progress) -> None:
     )
 
 
+def _check_weights(run: Run, progress: Progress) -> None:
+    """Refuse to save what a step with a finite loss has spoilt; all ranks hold the network, so they agree."""
+    for weight in run.training.network.get_parameters():
+        if not np.isfinite(weight.asnumpy()).all():
+            raise DivergedError(f"after epoch {progress.epoch}, step {progress.step} {weight.name} is not finite")
+
+
 def _global_step(progress: Progress) -> int:
     return progress.steps_before + progress.step
 
 
 class _LossLog:
-    """Holds some steps' losses before they are read and written, so that no step waits for its own loss."""
+    """Holds some steps' losses before they are read and written, so that no step waits for its own loss.
+
+    Reading raises a DivergedError for a loss that is not finite. It is the global batch's, so all ranks agree.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -258,9 +281,13 @@ class _LossLog:
             return
         values = [(epoch, step, float(loss.asnumpy())) for epoch, step, loss in self._held]
         self._held, self._last = [], values[-1][2]
+        bad = next((place for place, (_, _, loss) in enumerate(values) if not math.isfinite(loss)), None)
         lines = [
             self._run.model.loss_line(now(), epoch, step, value)
-            for epoch, step, value in values
+            for epoch, step, value in values[: None if bad is None else bad + 1]
             if step % self._run.settings.log_every == 0
         ]
         self._run.loss_log.append(*lines)
+        if bad is not None:
+            epoch, step, value = values[bad]
+            raise DivergedError(f"the loss of epoch {epoch}, step {step} is {value}")

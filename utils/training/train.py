@@ -23,6 +23,7 @@ from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
 from utils.training.ranks import barrier, check_alike, gather
 from utils.training.schedule import check_schedule
+from utils.training.selection import HELD_OUT, select_rows
 from utils.training.signals import Signals
 
 # What may differ when training resumes: where things lie, and how long and how it is watched.
@@ -48,11 +49,12 @@ def main(model: Model) -> int:
     check_alike({"settings": repr((same, hyper_parameters)), "data": repr(data)})
     training = Training(model, hyper_parameters, Features.of(data), settings, target)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
+    selection = select_rows(data, do_eval=settings.do_eval)
     first = this_rank()[0] == 0
     with locked(Path(settings.ckpt_path), model.name) if first else contextlib.nullcontext():
         barrier()
         logs = _logs(model, settings)
-        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs)
+        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs, selection)
         progress = _start(run)
         if progress.finished:
             run.say(f"already finished: epoch {progress.epoch}, step {progress.step}")
@@ -61,6 +63,9 @@ def main(model: Model) -> int:
                 f"{model.name} on {run.part.ranks} x {target}: {run.rows:,} rows, {steps_of(run.rows, run.part)} steps "
                 f"an epoch, {training.parameter_count():,} parameters"
             )
+            if selection.chosen_on == HELD_OUT:
+                left, rows = len(selection.evaluated), data.splits["train"].rows
+                run.say(f"no valid split: chosen on {HELD_OUT}, its last {left:,} of {rows:,} rows, not trained on")
         profile = StepProfile(_beside_logs("profile")) if settings.profile and first else None
         code = train(run, progress, signals, profile)
     if profile and not code:
@@ -73,7 +78,7 @@ def check_settings(settings: TrainSettings, data: DataManifest, folder: Path) ->
     """Refuse what the data in `folder` cannot be trained with."""
     if "train" not in data.splits:
         raise InputError(f"{folder}: has no train split; convert training data first")
-    rows = data.splits["train"].rows
+    rows = len(select_rows(data, do_eval=settings.do_eval).trained)
     if settings.batch_size > rows:
         raise InputError(f"--batch_size={settings.batch_size} is larger than the data ({rows} training rows); lower it")
     check_schedule(settings)
@@ -150,6 +155,12 @@ def _check_same_settings(run: Run, checkpoint: Checkpoint) -> None:
     if checkpoint.manifest.network != run.network:
         raise InputError(
             f"{checkpoint.path}: trained with other network settings; resume with the same preset and flags"
+        )
+    chosen_on = checkpoint.manifest.chosen_on
+    if chosen_on != run.selection.chosen_on and HELD_OUT in (chosen_on, run.selection.chosen_on):
+        raise InputError(
+            f"--do_eval={run.settings.do_eval}, but {checkpoint.path} was chosen on {chosen_on}; resume with "
+            f"--do_eval={not run.settings.do_eval}, which trains on the same rows"
         )
     trained_with = checkpoint.manifest.training
     for key in sorted(trained_with.keys() | run.fixed.keys()):

@@ -1,0 +1,71 @@
+"""Which rows are trained on and which ones are chosen on: exact, disjoint, the same on any number of ranks."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from utils.config import PreprocessSettings
+from utils.data.convert import convert
+from utils.data.manifest import DataManifest, DataSplit
+from utils.data.order import Part
+from utils.data.reading import read_batches
+from utils.training.selection import HELD_OUT, select_rows
+
+ROWS, PACK = 1003, 10
+SCHEMA = """
+name: numbered
+label: y
+dense: [number]
+sparse: [token]
+columns: [y, number, token]
+transform: none
+split: none
+"""
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converted rows whose dense value is the row's number, all of them in train."""
+    folder = tmp_path_factory.mktemp("numbered")
+    (folder / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
+    (folder / "train.csv").write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(ROWS)), encoding="utf-8")
+    schema, raw = str(folder / "schema.yaml"), str(folder / "train.csv")
+    return convert(PreprocessSettings(data_path=raw, output_path=str(folder / "data"), schema=schema, pack_rows=PACK))
+
+
+def numbers(folder: Path, rows: range, ranks: int, seed: tuple[int, int] | None = None) -> list[int]:
+    """The numbers of all rows that so many ranks read."""
+    data, found = DataManifest.load(folder), []
+    for rank in range(ranks):
+        for batch in read_batches(folder, data, "train", Part(64, rank, ranks), seed=seed, rows=rows):
+            found += batch.dense[batch.present[:, 0] > 0, 0].astype(int).tolist()
+    return found
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 5])
+def test_the_last_rows_in_stored_order_are_left_out_on_any_number_of_ranks(numbered: Path, ranks: int) -> None:
+    selection = select_rows(DataManifest.load(numbered), do_eval=True)
+    assert (selection.chosen_on, selection.split) == (HELD_OUT, "train")
+    stored = numbers(numbered, range(ROWS), 1)
+    assert sorted(stored) == list(range(ROWS))
+    trained = numbers(numbered, selection.trained, ranks, seed=(3, 1))
+    assert trained != stored[:952]
+    assert sorted(trained) == sorted(stored[:952])
+    assert sorted(numbers(numbered, selection.evaluated, ranks)) == sorted(stored[952:])
+
+
+def test_a_valid_split_is_chosen_on_and_test_never_is(numbered: Path) -> None:
+    data = DataManifest.load(numbered)
+    for names, chosen_on in ((["train", "test"], HELD_OUT), (["train", "valid", "test"], "valid")):
+        splits = {name: DataSplit(100, 50, ()) for name in names}
+        selection = select_rows(dataclasses.replace(data, splits=splits), do_eval=True)
+        assert selection.chosen_on == chosen_on
+        assert selection.split != "test"
+    assert selection.trained == range(100)
+    assert selection.evaluated == range(100)
+
+
+def test_without_evaluation_all_rows_are_trained_on(numbered: Path) -> None:
+    selection = select_rows(DataManifest.load(numbered), do_eval=False)
+    assert (selection.trained, selection.split, selection.chosen_on) == (range(ROWS), "", "nothing")
