@@ -7,7 +7,7 @@ import pytest
 
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
-from utils.data.manifest import DataManifest, DataSplit
+from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.training.selection import HELD_OUT, select_rows
@@ -58,7 +58,7 @@ def test_the_last_rows_in_stored_order_are_left_out_on_any_number_of_ranks(numbe
 def test_a_valid_split_is_chosen_on_and_test_never_is(numbered: Path) -> None:
     data = DataManifest.load(numbered)
     for names, chosen_on in ((["train", "test"], HELD_OUT), (["train", "valid", "test"], "valid")):
-        splits = {name: DataSplit(100, 50, ()) for name in names}
+        splits = {name: dataclasses.replace(data.splits["train"], rows=100) for name in names}
         selection = select_rows(dataclasses.replace(data, splits=splits), do_eval=True)
         assert selection.chosen_on == chosen_on
         assert selection.split != "test"
