@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mindspore import Tensor, nn, ops
 
+from utils.config import setting
 from utils.embedding.placement import place
 from utils.layers import MLP
 from utils.model import Features, Model, Table
@@ -15,7 +16,7 @@ WIDTH, HIDDEN = 2, 4
 
 @dataclass(frozen=True)
 class TinySettings:
-    width: int = WIDTH
+    width: int = setting(WIDTH, "width of an embedding vector")
 
 
 class TinyNetwork(nn.Cell):

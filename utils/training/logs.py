@@ -36,6 +36,11 @@ def append_line(path: Path, line: str) -> None:
             file.write(f"{line}\n")
 
 
+def first_word(line: str) -> str:
+    """What a line begins with after its time."""
+    return _words(line)[0]
+
+
 class LogFile:
     """A log that this process alone writes; `lines` counts what the training has written to it."""
 
@@ -44,7 +49,7 @@ class LogFile:
 
         Args:
             path: a file, which need not exist, a device or a pipe.
-            samples: lines such as may stand first in the file.
+            samples: lines such as may stand first in the file, or what they begin with.
 
         Raises:
             InputError: the file is something else, cannot be written, or another training writes it.

@@ -18,7 +18,7 @@ from utils.model import Features, Model, door_settings, eval_line, loss_line
 from utils.training.build import Training, check_build
 from utils.training.checkpoint import Checkpoint, Progress, check_same_data, last_checkpoint, load_checkpoint
 from utils.training.checkpoint_folder import locked, noted_logs, progress_of, resume_folder, start_folder
-from utils.training.logs import LogFile, now
+from utils.training.logs import LogFile, first_word, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
 from utils.training.ranks import barrier, check_alike, gather
@@ -104,7 +104,8 @@ def _logs(model: Model, settings: TrainSettings) -> tuple[LogFile, LogFile]:
     metrics = dict.fromkeys(("auc", "logloss", "acc"), 0.5)
     return (
         LogFile(of_losses, {write(now(), 1, 1, 0.5) for write in (model.loss_line, loss_line)}),
-        LogFile(of_evaluations, {write(now(), metrics, 1.0) for write in (model.eval_line, eval_line)}),
+        # Which metrics there are depends on the version and the data: the first word will do.
+        LogFile(of_evaluations, {first_word(write(now(), metrics, 1.0)) for write in (model.eval_line, eval_line)}),
     )
 
 
