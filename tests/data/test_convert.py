@@ -2,12 +2,9 @@
 
 import gzip
 import lzma
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -397,41 +394,9 @@ def test_full_disk(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert contents(tmp_path / "out") == before
 
 
-def test_an_earlier_output_is_replaced_and_anything_else_is_kept(data: Path, tmp_path: Path) -> None:
-    convert(settings(data, tmp_path / "out"))
-    folder = convert(settings(data, tmp_path / "out", hash_buckets=4))
-    assert DataManifest.load(folder).table_sizes == (4, 4, 4)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "train.txt"]
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("keep", encoding="utf-8")
-    with pytest.raises(InputError, match="is no converted data"):
-        convert(settings(data, tmp_path / "mine"))
-    assert (tmp_path / "mine" / "thesis.txt").read_text(encoding="utf-8") == "keep"
-
-
 def test_more_workers_than_cores(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     convert(settings(data, tmp_path / "out", num_parallel_workers=1000))
     assert "warning: --num_parallel_workers 1000: the machine has" in capsys.readouterr().err
-
-
-def test_a_killed_run_leaves_nothing_that_looks_finished(data: Path, tmp_path: Path) -> None:
-    large = tmp_path / "large.txt"
-    large.write_text(data.read_text(encoding="utf-8") * 100, encoding="utf-8")
-    code = (
-        f"from utils.config import *; from utils.data.convert import *; convert({settings(large, tmp_path / 'out')!r})"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2], stderr=subprocess.DEVNULL)
-    while not list(tmp_path.glob("out.partial-*/train/*")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "out").exists()
-    left = next(tmp_path.glob("out.partial-*"))
-    with pytest.raises(InputError, match="holds no manifest"):
-        DataManifest.load(left)
-    convert(settings(data, tmp_path / "out"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["large.txt", "out", "train.txt"]
 
 
 def test_vocabulary_counts_are_saved(data: Path, tmp_path: Path) -> None:
