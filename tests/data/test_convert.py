@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+import os
 import shutil
 import subprocess
 import sys

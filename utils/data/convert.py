@@ -8,13 +8,13 @@ from pathlib import Path
 
 from utils.config import PreprocessSettings, load_settings
 from utils.data.encode import RowEncoder
-from utils.data.manifest import DataField, DataManifest, DataSplit, sha256_of
+from utils.data.manifest import LARGEST_TABLE, DataField, DataManifest, DataSplit, sha256_of
 from utils.data.output import check_space, replaced_folder
 from utils.data.passes import RawRows, count_source, fit, write
 from utils.data.schema import SCHEMA_FILE, FieldRule, Schema, criteo_like, load_schema, save_schema
 from utils.data.sources import Source, find_sources, resolve_columns
 from utils.data.splits import SPLITS, SplitRule
-from utils.data.vocabulary import VOCABULARY_FILE
+from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
 from utils.errors import InputError
 from utils.streams import say
 
@@ -44,6 +44,7 @@ def convert(settings: PreprocessSettings) -> Path:
         raw = _open(settings, schema, sources)
         check_space(folder, _least_bytes(raw))
         encoder, threshold = _fit_or_reuse(settings, raw)
+        _check_table_sizes(encoder.vocabulary)
         written = write(raw, encoder, folder, settings.pack_rows, settings.seed)
         _check_splits(written.splits, schema, settings)
         save_schema(schema, folder / SCHEMA_FILE)
@@ -61,7 +62,7 @@ def convert(settings: PreprocessSettings) -> Path:
             bad_rows=written.bad_rows,
             schema_sha256=sha256_of(folder / SCHEMA_FILE),
             vocabulary_sha256=sha256_of(folder / VOCABULARY_FILE),
-            hash_key="0" * 16,
+            hash_key=f"{encoder.hash_key:016x}",
             crosses=len(schema.crosses),
         )
         manifest.save(folder)
@@ -128,6 +129,14 @@ def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncode
     buckets = tuple(settings.hash_buckets if rule.hash_buckets is None else rule.hash_buckets for rule in rules)
     thresholds = tuple(settings.threshold if rule.min_count is None else rule.min_count for rule in rules)
     return fit(raw, buckets, thresholds), settings.threshold
+
+
+def _check_table_sizes(vocabulary: Vocabulary) -> None:
+    for name, size in zip(vocabulary.fields, vocabulary.table_sizes, strict=True):
+        if size > LARGEST_TABLE:
+            raise InputError(
+                f"field {name}: {size} ids, but ids are below {LARGEST_TABLE}; raise --threshold or lower hash_buckets"
+            )
 
 
 def _check_splits(splits: dict[str, DataSplit], schema: Schema, settings: PreprocessSettings) -> None:

@@ -53,8 +53,8 @@ def split_mix(word: np.uint64) -> np.uint64:
 
 
 @_inlined
-def _hash(data, words, start, end):
-    state = np.uint64(0) if end - start <= 8 else mix(np.uint64(end - start))
+def _hash(data, words, key, start, end):
+    state = key if end - start <= 8 else mix(key ^ np.uint64(end - start))
     while end - start > 8:
         state = mix(state ^ words[start])
         start += 8
@@ -191,7 +191,22 @@ def _is_blank_line(data, place):
 
 @njit(nogil=True, cache=True)
 def parse_text(
-    data, words, delimiter, quote, roles, members, missing, positive, negatives, ends, label, dense, tokens, rows, bad
+    data,
+    words,
+    key,
+    delimiter,
+    quote,
+    roles,
+    members,
+    missing,
+    positive,
+    negatives,
+    ends,
+    label,
+    dense,
+    tokens,
+    rows,
+    bad,
 ):
     """Parse as many rows as `rows` has room for; `RowParser` says what the arguments are.
 
@@ -212,7 +227,7 @@ def parse_text(
                 role, wrong = roles[column], 0
                 absent = start == end or (missing.size > 0 and _equal(data, start, end, missing))
                 if role >= dense_count:
-                    tokens[role - dense_count, good] = _hash(data, words, start, start if absent else end)
+                    tokens[role - dense_count, good] = _hash(data, words, key, start, start if absent else end)
                 elif role >= 0:
                     number, right = (0.0, True) if absent else _number(data, start, end)
                     dense[good, role] = number

@@ -4,11 +4,11 @@ Threads parse and look up blocks of rows while the calling thread shuffles and w
 order, so that the output does not depend on the number of threads.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,8 @@ from utils.data.splits import SPLITS, TRAIN, SplitRule
 from utils.data.text import ParsedRows, RowParser
 from utils.data.vocabulary import TokenCounter, Vocabulary, count_unknown
 
+KEY_ROWS = 10_000
+
 
 @dataclass(frozen=True, eq=False)
 class RawRows:
@@ -46,11 +48,6 @@ class RawRows:
         """Rows of all sources."""
         return sum(self.row_counts)
 
-    @cached_property
-    def parser(self) -> RowParser:
-        """What the threads parse with."""
-        return RowParser(self.schema)
-
     def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
         """Blocks in order, each with the split number of its rows, uint8 (rows,)."""
         for source, total in zip(self.sources, self.row_counts, strict=True):
@@ -62,7 +59,7 @@ class RawRows:
 
     def bad_rows(self) -> BadRows:
         """A counter for one pass."""
-        return BadRows(self.parser, self.total, self.max_bad_rows)
+        return BadRows(RowParser(self.schema), self.total, self.max_bad_rows)
 
 
 def count_source(source: Source, header: bool, limit: int | None) -> int:
@@ -78,13 +75,28 @@ def fit(raw: RawRows, buckets: tuple[int | None, ...], thresholds: tuple[int, ..
         buckets: per field, the table size of a hashed one or None.
         thresholds: per field, how often a token must be seen.
     """
-    schema = raw.schema
+    schema, key = raw.schema, hash_key(raw)
     counters = tuple(size or TokenCounter() for size in buckets)
     statistics = DenseStatistics(len(schema.dense)) if needs_statistics(schema.transform) else None
     if statistics is not None or not all(buckets):
-        _count(raw, [(field, counter) for field, counter in enumerate(counters) if not buckets[field]], statistics)
+        _count(raw, key, [(field, counter) for field, counter in enumerate(counters) if not buckets[field]], statistics)
     transform = statistics.transform(schema.transform) if statistics else DenseTransform(schema.transform)
-    return RowEncoder(schema, transform, Vocabulary.collect(schema.field_names, counters, thresholds))
+    return RowEncoder(schema, transform, Vocabulary.collect(schema.field_names, counters, thresholds), key)
+
+
+def hash_key(raw: RawRows) -> int:
+    """64 bits of the tokens of the first KEY_ROWS rows.
+
+    Hashes start from it, so that whoever writes into a few rows cannot choose tokens that get another token's id.
+    """
+    digest, left = hashlib.blake2b(digest_size=8), KEY_ROWS
+    for block, _ in raw.blocks():
+        tokens = RowParser(raw.schema).parse(block.data, min(block.rows, left)).tokens
+        digest.update(np.ascontiguousarray(tokens.T))
+        left -= min(block.rows, left)
+        if not left:
+            break
+    return int.from_bytes(digest.digest(), "big")
 
 
 @dataclass(frozen=True)
@@ -105,11 +117,12 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
 
     dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
     layout = RecordLayout(pack_rows, dense, fields)
+    parser = RowParser(raw.schema, hash_key=encoder.hash_key)
     bad, writers, unknown_rows = raw.bad_rows(), {}, np.zeros(fields, np.int64)
 
     def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
         block, splits = item
-        parsed = raw.parser.parse(block.data, block.rows)
+        parsed = parser.parse(block.data, block.rows)
         rows = Rows(parsed.label.astype(np.float32), *encoder.encode_parsed(parsed))
         splits = splits[parsed.rows]
         return block, parsed, rows, splits, count_unknown(rows.ids, splits == TRAIN)
@@ -132,12 +145,14 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
     return Written(written, tuple(unknown_rows.tolist()), bad.count)
 
 
-def _count(raw: RawRows, counters: list[tuple[int, TokenCounter]], statistics: DenseStatistics | None) -> None:
-    bad = raw.bad_rows()
+def _count(
+    raw: RawRows, key: int, counters: list[tuple[int, TokenCounter]], statistics: DenseStatistics | None
+) -> None:
+    bad, parser = raw.bad_rows(), RowParser(raw.schema, hash_key=key)
     training = ((block, splits == TRAIN) for block, splits in raw.blocks() if (splits == TRAIN).any())
     with ThreadPoolExecutor(raw.workers) as pool, _progress(raw, "1/2 vocabulary") as bar:
         while batch := list(islice(training, raw.workers)):
-            parsed = list(pool.map(lambda item: raw.parser.parse(item[0].data, item[0].rows), batch))
+            parsed = list(pool.map(lambda item: parser.parse(item[0].data, item[0].rows), batch))
             chosen = []
             for (block, wanted), rows in zip(batch, parsed, strict=True):
                 bad.add(block, rows)

@@ -19,8 +19,9 @@ class ServingRows:
     any order, with or without the label; else its column count tells whether there is a label.
     """
 
-    def __init__(self, schema: Schema, first_line: int = 1) -> None:
+    def __init__(self, schema: Schema, first_line: int = 1, hash_key: int = 0) -> None:
         self.schema = schema
+        self._hash_key = hash_key
         self._line = first_line
         self._parser: RowParser | None = None
         self._names = b""
@@ -33,7 +34,7 @@ class ServingRows:
         """
         if self._parser is None:
             data = self._read_layout(data.removeprefix(_UTF_8_MARK))
-        parser = self._parser or RowParser(self.schema)
+        parser = self._parser or RowParser(self.schema, hash_key=self._hash_key)
         self._refuse_names(data)
         text = np.frombuffer(data, np.uint8)
         rows, lines = count_rows(text)
@@ -63,10 +64,11 @@ class ServingRows:
         if schema.header:
             self._check_header(values)
             columns = values if schema.label in values else (*values, schema.label)
-            self._parser = RowParser(dataclasses.replace(schema, columns=columns), schema.label in values)
+            found = dataclasses.replace(schema, columns=columns)
+            self._parser = RowParser(found, schema.label in values, self._hash_key)
             self._names = line
             return
-        self._parser = RowParser(schema, with_label=len(values) != len(schema.columns) - 1)
+        self._parser = RowParser(schema, len(values) != len(schema.columns) - 1, self._hash_key)
         self._names = schema.delimiter.join(self._parser.columns).encode()
         if [value.casefold() for value in values] == [name.casefold() for name in self._parser.columns]:
             raise InputError(f"line {self._line} names the columns, and the schema says no header: true; remove it")

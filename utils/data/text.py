@@ -31,6 +31,8 @@ class RowParser:
 
     schema: Schema
     with_label: bool = True
+    hash_key: int = 0
+    """What the tokens' hashes start from, 64 bits."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -48,7 +50,8 @@ class RowParser:
         tokens = np.empty((len(schema.field_names), rows), np.uint64)
         places = np.empty(rows, np.int64)
         bad = np.empty((rows, 5), np.int64)
-        good_count, bad_count = parse_text(data, _words(data), *self._layout, label, dense, tokens, places, bad)
+        rows_found = label, dense, tokens, places, bad
+        good_count, bad_count = parse_text(data, _words(data), np.uint64(self.hash_key), *self._layout, *rows_found)
         return ParsedRows(
             label[:good_count], dense[:good_count], tokens[:, :good_count], places[:good_count], bad[:bad_count]
         )

@@ -13,7 +13,6 @@ from utils.data.find import find_data, open_data
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
-from utils.data.serving_rows import ServingRows
 from utils.data.sources import open_text, read_checked
 from utils.device import set_up_device
 from utils.errors import InputError
@@ -71,7 +70,7 @@ def _inputs(settings: InferSettings, serving_files: Path) -> Iterator[tuple[np.n
 
 def _encoded(name: str, encoder: RowEncoder) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Dense values and ids of raw rows, a block of lines at a time."""
-    rows = ServingRows(encoder.schema)
+    rows = encoder.serving_rows()
     for data in _line_blocks(name):
         try:
             yield encoder.encode_parsed(rows.parse(data))
