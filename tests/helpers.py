@@ -80,13 +80,13 @@ def trained_rows(data: Path) -> int:
     return len(select_rows(DataManifest.load(data), do_eval=True).trained)
 
 
-def held_out_scores(model: str, checkpoint: Path, data: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Label and probability of each row that training with this data leaves out."""
+def scores(model: str, checkpoint: Path, data: Path, split: str = "") -> tuple[np.ndarray, np.ndarray]:
+    """Label and probability of each row of a split or, without one, of those that training leaves out."""
     found = importlib.import_module(f"{model}.src").MODEL
     manifest = DataManifest.load(data)
-    selection = select_rows(manifest, do_eval=True)
-    part = Part(len(selection.evaluated))
-    (batch,) = read_batches(data, manifest, selection.split, part, rows=selection.evaluated)
+    held_out = select_rows(manifest, do_eval=True)
+    rows = range(manifest.splits[split].rows) if split else held_out.evaluated
+    (batch,) = read_batches(data, manifest, split or held_out.split, Part(len(rows)), rows=rows)
     scorer = scorer_of(found, load_checkpoint(checkpoint, model))
     return batch.label[:, 0], scorer(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()[:, 0]
 

@@ -191,8 +191,9 @@ class InferSettings:
 
 @dataclasses.dataclass(frozen=True)
 class LaunchSettings:
-    """Flags of `python -m utils.launch`; all others are train.py's."""
+    """Flags of `python -m utils.launch`; all others are those of the program that it starts."""
 
+    door: str = setting("train", "what every rank runs: train.py or eval.py", one_of=("train", "eval"))
     ranks: int = setting(1, "ranks of the whole job", **RANKS)
     dataset_path: str = setting("", "converted data")
     rank_table: str = setting("", "rank table file (Ascend)", file=True)

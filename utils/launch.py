@@ -1,9 +1,9 @@
-"""Start a training on several ranks through MindSpore's msrun, watch it, and leave no process behind.
+"""Start train.py or eval.py on several ranks through MindSpore's msrun, watch it, and leave no process behind.
 
     python -m utils.launch --ranks=8 --dataset_path=/dataset [--rank_table=/rank_table.json] [flags of train.py]
 
-Run in a model's folder, on each machine. Rank X writes log<X>/output.log. When a rank fails, the others are ended; what
-is printed then names the rank that failed first, and its log.
+Run in a model's folder, on each machine. Rank X writes log<X>/output.log, with --door=eval log<X>/eval_output.log.
+When a rank fails, the others are ended; what is printed then names the rank that failed first, and its log.
 """
 
 import runpy
@@ -23,6 +23,8 @@ from utils.processes import adopt_orphans, end_all, environments_of_children, ne
 from utils.training.plan import plan_ranks
 
 _MSRUN_LOG = Path("log_msrun")
+_LOGS = {"train": "output.log", "eval": "eval_output.log"}
+"""What a rank's log is called, by the program."""
 # What ranks have, after one has failed, to write what they know and to end by themselves.
 _GRACE = 5.0
 
@@ -32,25 +34,29 @@ def main() -> int:
     own, rest = split_flags(LaunchSettings, sys.argv[1:])
     (settings,) = load_settings((LaunchSettings,), own)
     cluster = cluster_of(settings)
-    if not Path("train.py").exists():
-        raise InputError(f"{Path.cwd()}: no train.py here; run this command in a model's folder, such as dlrm")
+    door, log_name = f"{settings.door}.py", _LOGS[settings.door]
+    if not Path(door).exists():
+        raise InputError(f"{Path.cwd()}: no {door} here; run this command in a model's folder, such as dlrm")
     flags = [*([f"--dataset_path={settings.dataset_path}"] if settings.dataset_path else []), *rest]
-    if settings.dry_run:
+    if settings.dry_run and settings.door == "train":
         print(*dry_run(cluster, flags), sep="\n")
         return 0
     try:
-        _make_logs(cluster)
+        _make_logs(cluster, log_name)
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be written ({error.strerror}); check the folder") from None
     adopt_orphans()
     try:
-        return _Job(msrun_command(cluster, flags), cluster).wait()
+        code = _Job(msrun_command(cluster, [door, *flags]), cluster, log_name).wait()
     finally:
         end_all()
+    if settings.door == "eval" and not code and 0 in cluster.local_ranks:
+        print(_log_of(0, log_name).read_text(encoding="utf-8"), end="")
+    return code
 
 
-def msrun_command(cluster: Cluster, flags: list[str]) -> list[str]:
-    """The msrun call of this machine. It starts the ranks and ends."""
+def msrun_command(cluster: Cluster, words: list[str]) -> list[str]:
+    """The msrun call of this machine, for `words`, a program and its flags. It starts the ranks and ends."""
     command = [
         str(Path(sys.executable).with_name("msrun")),
         f"--worker_num={cluster.ranks}",
@@ -64,35 +70,39 @@ def msrun_command(cluster: Cluster, flags: list[str]) -> list[str]:
     ]
     if cluster.rank_table:
         command.append(f"--rank_table_file={cluster.rank_table.path}")
-    return [*command, "train.py", *flags]
+    return [*command, *words]
 
 
 def dry_run(cluster: Cluster, flags: list[str]) -> list[str]:
     """What would be started: of the scheduler and of each rank its environment, what it holds, and its command."""
     holds = plan_ranks(runpy.run_path("train.py")["MODEL"], flags, cluster.ranks)
-    command = shlex.join(["python", "train.py", *flags])
+    words = ["train.py", *flags]
+    command = shlex.join(["python", *words])
 
     def block(title: str, environment: dict[str, str], *lines: str) -> list[str]:
-        words = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items()))
-        return [title, f"  environment  {words}", *lines, f"  command      {command}"]
+        variables = " ".join(f"{name}={shlex.quote(value)}" for name, value in sorted(environment.items()))
+        return [title, f"  environment  {variables}", *lines, f"  command      {command}"]
 
-    lines = [f"msrun on machine {cluster.node_rank}", f"  command      {shlex.join(msrun_command(cluster, flags))}"]
+    lines = [
+        f"msrun on machine {cluster.node_rank}",
+        f"  command      {shlex.join(msrun_command(cluster, words))}",
+    ]
     lines += block(f"scheduler on machine 0, {_MSRUN_LOG}/scheduler.log", cluster.scheduler_environment())
     for rank in range(cluster.ranks):
-        title = f"rank {rank} on machine {rank // cluster.ranks_per_node}, {_log_of(rank)}"
+        title = f"rank {rank} on machine {rank // cluster.ranks_per_node}, {_log_of(rank, _LOGS['train'])}"
         lines += block(title, cluster.rank_environment(rank), f"  placement    {holds[rank]}")
     return lines
 
 
-def _log_of(rank: int) -> Path:
-    return Path(f"log{rank}/output.log")
+def _log_of(rank: int, name: str) -> Path:
+    return Path(f"log{rank}") / name
 
 
-def _make_logs(cluster: Cluster) -> None:
-    """log<X>/output.log for every rank here; msrun, which names its logs otherwise, writes through links."""
+def _make_logs(cluster: Cluster, name: str) -> None:
+    """log<X>/<name> for every rank here; msrun, which names its logs otherwise, writes through links."""
     _MSRUN_LOG.mkdir(exist_ok=True)
     for rank in cluster.local_ranks:
-        log = _log_of(rank)
+        log = _log_of(rank, name)
         log.parent.mkdir(exist_ok=True)
         log.write_text("", encoding="utf-8")
         link = _MSRUN_LOG / f"worker_{rank}.log"
@@ -103,8 +113,8 @@ def _make_logs(cluster: Cluster) -> None:
 class _Job:
     """The processes of this machine while they run."""
 
-    def __init__(self, command: list[str], cluster: Cluster) -> None:
-        self.cluster = cluster
+    def __init__(self, command: list[str], cluster: Cluster, log_name: str) -> None:
+        self.cluster, self.log_name = cluster, log_name
         self.signal = 0
         self.ranks: dict[int, int] = {}
         """Process id to rank, of those that run."""
@@ -170,7 +180,7 @@ class _Job:
         rank, code = next((failure for failure in failures if failure[0] is not None), failures[0])
         if rank is None:
             return _fail("the scheduler", code, _MSRUN_LOG / "scheduler.log")
-        return _fail(f"rank {rank}", code, _log_of(rank))
+        return _fail(f"rank {rank}", code, _log_of(rank, self.log_name))
 
 
 def _fail(who: str, code: int | None, log: Path) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import held_out_scores, run_door, sklearn_figures
+from tests.helpers import run_door, scores, sklearn_figures
 from tests.models.conftest import Finished, metrics_in
 from utils.data.manifest import DataManifest
 
@@ -35,5 +35,5 @@ def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path,
 
 def test_training_is_evaluated_on_the_rows_that_it_leaves_out(trained: Finished, tiny_data: Path) -> None:
     figures = metrics_in((trained.folder / "auc.log").read_text(encoding="utf-8"))
-    label, probability = held_out_scores(trained.model, trained.last, tiny_data)
+    label, probability = scores(trained.model, trained.last, tiny_data)
     assert figures == pytest.approx(sklearn_figures(label, probability), abs=1e-6)

@@ -109,11 +109,13 @@ def new_tables(
     )
 
 
-def lookup_tables(name: str, table_sizes: tuple[int, ...], width: int) -> EmbeddingTables:
-    """Whole tables that are only looked up, their weights yet to be written."""
-    placement = place(table_sizes, 1)
-    weight = table_parameter(name, (check_rows(placement.rows(0)), width), lambda array: None)
-    return EmbeddingTables(weight, placement)
+def lookup_tables(
+    name: str, table_sizes: tuple[int, ...], width: int, target: str, rank: int, ranks: int
+) -> EmbeddingTables:
+    """This rank's part of tables that are only looked up, their weights yet to be written."""
+    placement = place(table_sizes, ranks)
+    weight = table_parameter(name, (check_rows(placement.rows(rank)), width), lambda array: None)
+    return EmbeddingTables(weight, placement, rank, exchange=exchange_for(placement, target))
 
 
 def check_rows(rows: int) -> int:

@@ -118,19 +118,20 @@ class Training:
         }
 
 
-def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
-    """The evaluation graph of a checkpoint, which lets go of its tables."""
+def scorer_of(model: Model, checkpoint: Checkpoint, target: str = "CPU") -> ScoreStep:
+    """The evaluation graph of a checkpoint, with this rank's part of its tables."""
+    rank, ranks = this_rank()
     manifest = checkpoint.manifest
     hyper_parameters = from_dict(model.settings, manifest.network, f"{checkpoint.path}")
     features = Features(manifest.dense_columns, manifest.table_sizes, manifest.crosses)
     network = model.network(hyper_parameters, features)
     load_parameters(network.get_parameters(), checkpoint)
     tables = tuple(
-        lookup_tables(table.name, features.table_sizes[: table.fields], table.width)
+        lookup_tables(table.name, features.table_sizes[: table.fields], table.width, target, rank, ranks)
         for table in model.tables(hyper_parameters, features)
     )
     weights = {one.weight.name: one.weight.asnumpy() for one in tables}
-    checkpoint.fill(weights, {one.weight.name: one.placement for one in tables}, 0)
+    checkpoint.fill(weights, {one.weight.name: one.placement for one in tables}, rank)
     return ScoreStep(network.set_train(False), tables)
 
 

@@ -12,37 +12,45 @@ from utils.data.find import find_data, open_data
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
-from utils.device import reading_workers, set_up_device, this_rank
+from utils.device import reading_workers, set_up_device, set_up_ranks, this_rank
 from utils.errors import DivergedError, InputError
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
-from utils.training.logs import append_line, now
+from utils.training.logs import append_line, beside_logs, now
 from utils.training.metrics import MAX_DISTINCT, BinaryMetrics
-from utils.training.ranks import gather_each
+from utils.training.ranks import barrier, gather_each
 from utils.training.step import ScoreStep
 
 
 def main(model: Model) -> None:
-    """`python eval.py`: score a checkpoint on a split, print the model's line and append it to its log."""
+    """`python eval.py`: score a checkpoint on a split, print the model's line and append it to its log.
+
+    Over several ranks each holds its part of the tables and scores its part of the rows; the first one speaks.
+    """
     settings, device = door_settings(model, EvalSettings, DeviceSettings)
     path = Path(settings.checkpoint_path)
     folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
     data = open_data(folder)
     split = choose_split(data, folder, settings.split or split, preferred=("test", "valid"))
-    set_up_device(device)
+    target = set_up_device(device)
+    rank, _ = set_up_ranks()
     checkpoint = load_checkpoint(path, model.name)
     check_same_data(checkpoint, data, folder)
     started = time.time()
     workers = reading_workers(settings.num_parallel_workers)
+    scorer = scorer_of(model, checkpoint, target)
     try:
-        metrics = evaluate(scorer_of(model, checkpoint), folder, data, split, settings.eval_batch_size, workers)
+        metrics = evaluate(scorer, folder, data, split, settings.eval_batch_size, workers)
     except DivergedError as error:
+        barrier()
         raise DivergedError(f"{checkpoint.path}: {error}: its training diverged; evaluate one before it") from None
-    line = model.eval_line(now(), metrics, time.time() - started)
-    print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}", file=sys.stderr)
-    append_line(Path(model.eval_log), line)
-    print(line)
+    if rank == 0:
+        line = model.eval_line(now(), metrics, time.time() - started)
+        print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}", file=sys.stderr)
+        append_line(beside_logs(model.eval_log), line)
+        print(line)
+    barrier()
 
 
 def choose_split(data: DataManifest, folder: Path, named: str | None, preferred: tuple[str, ...]) -> str:

@@ -16,11 +16,17 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from utils.device import this_rank
 from utils.errors import InputError
 
 _WORD = re.compile(r"[A-Za-z_]+")
 _NUMBERS = {"nan", "inf", "e"}
 _BLOCK = 1 << 20
+
+
+def beside_logs(name: str) -> Path:
+    """Where a log file is: over several ranks in log0/, beside the first rank's output."""
+    return Path(name) if this_rank()[1] == 1 else Path("log0") / name
 
 
 def now() -> str:

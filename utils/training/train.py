@@ -18,7 +18,7 @@ from utils.model import Features, Model, door_settings, eval_line, loss_line
 from utils.training.build import Training, check_build
 from utils.training.checkpoint import Checkpoint, Progress, check_same_data, last_checkpoint, load_checkpoint
 from utils.training.checkpoint_folder import locked, noted_logs, progress_of, resume_folder, start_folder
-from utils.training.logs import LogFile, first_word, now
+from utils.training.logs import LogFile, beside_logs, first_word, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
 from utils.training.ranks import barrier, check_alike, gather
@@ -66,7 +66,7 @@ def main(model: Model) -> int:
             if selection.chosen_on == HELD_OUT:
                 left, rows = len(selection.evaluated), data.splits["train"].rows
                 run.say(f"no valid split: chosen on {HELD_OUT}, its last {left:,} of {rows:,} rows, not trained on")
-        profile = StepProfile(_beside_logs("profile")) if settings.profile and first else None
+        profile = StepProfile(beside_logs("profile")) if settings.profile and first else None
         code = train(run, progress, signals, profile)
     if profile and not code:
         profile.check_written()
@@ -89,14 +89,9 @@ def _fixed(settings: TrainSettings) -> dict[str, object]:
     return {key: value for key, value in dataclasses.asdict(settings).items() if key not in _MAY_CHANGE}
 
 
-def _beside_logs(name: str) -> Path:
-    """Where a log file is: over several ranks in log0/, beside the first rank's output."""
-    return Path(name) if this_rank()[1] == 1 else Path("log0") / name
-
-
 def _logs(model: Model, settings: TrainSettings) -> tuple[LogFile, LogFile]:
     """Loss log and log of evaluations, as they are; ranks other than the first write theirs to nowhere."""
-    of_losses, of_evaluations = _beside_logs(settings.loss_file_name), _beside_logs(settings.eval_file_name)
+    of_losses, of_evaluations = beside_logs(settings.loss_file_name), beside_logs(settings.eval_file_name)
     if this_rank()[0]:
         of_losses = of_evaluations = Path(os.devnull)
     elif of_losses.resolve() == of_evaluations.resolve() and (of_losses.is_file() or not of_losses.exists()):
