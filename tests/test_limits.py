@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.compare_models import CompareSettings
+from benchmarks.scaling_model import ScalingSettings
 from benchmarks.settings import BenchmarkSettings
 from tests.helpers import MODELS
 from utils import config
@@ -20,7 +21,7 @@ from utils.values import LARGEST_FLOAT, LARGEST_INT, declarations
 
 SETTINGS = [value for name, value in vars(config).items() if name.endswith("Settings")]
 SETTINGS += [importlib.import_module(f"{model}.src").MODEL.settings for model in MODELS]
-SETTINGS += [CompareSettings, BenchmarkSettings]
+SETTINGS += [CompareSettings, BenchmarkSettings, ScalingSettings]
 FIELDS = [
     (cls, *declaration) for cls in [*SETTINGS, Schema, FieldRule] for declaration in declarations((cls,)).values()
 ]

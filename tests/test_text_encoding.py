@@ -20,8 +20,8 @@ def _lacks(call: ast.Call) -> bool:
         return False
     if name.endswith((".read_text", ".write_text")) or "text" in keywords:
         return True
-    words = [word.value for word in call.args if isinstance(word, ast.Constant)]
-    modes = [word for word in words if re.fullmatch("[rwax][bt]?", str(word))]
+    words = [word.value for argument in call.args for word in ast.walk(argument) if isinstance(word, ast.Constant)]
+    modes = [word for word in words if re.fullmatch("[rwax][bt+]*", str(word))]
     default = "rb" if name in ("gzip.open", "lzma.open") else "r"
     return name.rpartition(".")[2] in ("open", "fdopen") and "b" not in (modes or [default])[0]
 
