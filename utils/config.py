@@ -18,7 +18,7 @@ SEED = {"at_least": 0, "at_most": 2**32 - 1}
 ROWS = {"at_least": 1, "at_most": 10**12}
 RANKS = {"at_least": 1, "at_most": 65_536}
 THREADS = {"at_least": 1, "at_most": 65_536}
-WIDTHS = {"at_least": 1, "at_most": 65_536}
+WIDTHS = {"at_least": 1, "at_most": 16_384}
 SHARES = {"at_least": 0, "below": 1}
 MOST_COLUMNS = 100_000
 
