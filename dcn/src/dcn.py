@@ -21,7 +21,7 @@ class DCNSettings:
         "cross layers: vector (2017), matrix (V2), mix (V2, low-rank experts)",
         one_of=("vector", "matrix", "mix"),
     )
-    cross_layers: int = setting(3, "number of cross layers", at_least=0, at_most=100)
+    cross_layers: int = setting(3, "number of cross layers", at_least=1, at_most=100)
     cross_rank: int = setting(32, "rank of an expert (mix)", **WIDTHS)
     cross_experts: int = setting(4, "number of experts (mix)", at_least=1, at_most=1024)
     structure: str = setting(
