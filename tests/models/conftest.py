@@ -18,6 +18,9 @@ ENGINE_ALONE = {
     "test_bad_input",
     "test_resume",
     "test_a_second_run_of_one_seed_is_the_same_and_resuming_nothing_says_so",
+    "test_it_equals_scikit_learn_on_every_row_of_train",
+    "test_rows_without_a_label_from_standard_input",
+    "test_unknown_tokens_are_like_never_seen_ones_and_order_is_kept",
     "test_another_run_makes_room_starts_from_given_weights_and_warns_of_too_many_threads",
 }
 

@@ -17,20 +17,26 @@ def raw_rows(data: Path, split: str) -> list[str]:
     return lines[:train] if split == "train" else lines[train:]
 
 
-@pytest.mark.parametrize("split", ["test", "train"])
-def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path, tmp_path: Path, split: str) -> None:
-    rows = raw_rows(tiny_data, split)
-    (tmp_path / "rows.txt").write_text("".join(rows), encoding="utf-8")
-    inferred = run_door(trained.model, "infer", f"--checkpoint_path={trained.last}", "--input=rows.txt", cwd=tmp_path)
+def check_equal(trained: Finished, data: Path, folder: Path, split: str, *further: str) -> None:
+    rows = raw_rows(data, split)
+    (folder / "rows.txt").write_text("".join(rows), encoding="utf-8")
+    inferred = run_door(trained.model, "infer", f"--checkpoint_path={trained.last}", "--input=rows.txt", cwd=folder)
     probability = np.array(inferred.stdout.split(), np.float32)
     label = np.array([line.split("\t", 1)[0] for line in rows], int)
-    # Without further flags: the checkpoint remembers its data, and the test split is the default.
-    further = [] if split == "test" else ["--split=train", "--eval_batch_size=100"]
-    done = run_door(trained.model, "eval", f"--checkpoint_path={trained.last}", *further, cwd=tmp_path)
+    done = run_door(trained.model, "eval", f"--checkpoint_path={trained.last}", *further, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert metrics_in(done.stdout) == pytest.approx(sklearn_figures(label, probability), abs=1e-6)
-    (log,) = (path for path in tmp_path.glob("*.log"))
+    (log,) = (path for path in folder.glob("*.log"))
     assert log.read_text(encoding="utf-8") in done.stdout
+
+
+def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path, tmp_path: Path) -> None:
+    """Without further flags: the checkpoint remembers its data, and the test split is the default."""
+    check_equal(trained, tiny_data, tmp_path, "test")
+
+
+def test_it_equals_scikit_learn_on_every_row_of_train(trained: Finished, tiny_data: Path, tmp_path: Path) -> None:
+    check_equal(trained, tiny_data, tmp_path, "train", "--split=train", "--eval_batch_size=100")
 
 
 def test_training_is_evaluated_on_the_rows_that_it_leaves_out(trained: Finished, tiny_data: Path) -> None:

@@ -47,7 +47,8 @@ def main(model: Model) -> None:
         raise DivergedError(f"{checkpoint.path}: {error}: its training diverged; evaluate one before it") from None
     if rank == 0:
         line = model.eval_line(now(), metrics, time.time() - started)
-        print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}", file=sys.stderr)
+        bound = f", AUC to within {metrics['auc_error']:.1g}" if metrics["auc_error"] else ""
+        print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}{bound}", file=sys.stderr)
         append_line(beside_logs(model.eval_log), line)
         print(line)
     barrier()
