@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from utils.device import choose_target, reading_workers
 from utils.errors import InputError
 from utils.hccl_tools.hccl_tools import parse_range
 from utils.inference.export import target_of
+from utils.model import Features, Model
 from utils.training.build import check_build
 from utils.training.evaluate import choose_split
 from utils.training.train import check_settings
@@ -60,12 +62,16 @@ WRITTEN = [
 ]  # fmt: skip
 
 
-def check_training(training: TrainSettings, network: Any, device: DeviceSettings, data: Path) -> None:
-    """What train.py looks at before it makes a network."""
+def check_training(model: Model, training: TrainSettings, network: Any, device: DeviceSettings, data: Path) -> None:
+    """What train.py looks at before its first step, and the network where it is another than the default."""
     folder, _ = find_data(str(data))
-    check_settings(training, DataManifest.load(folder), folder)
+    manifest = DataManifest.load(folder)
+    check_settings(training, manifest, folder)
     check_build(training, choose_target(device.device_target))
     reading_workers(training.num_parallel_workers)
+    if network != model.settings():
+        model.tables(network, Features.of(manifest))
+        model.network(network, Features.of(manifest))
 
 
 def check_conversion(settings: PreprocessSettings, data: Path) -> None:
@@ -99,8 +105,8 @@ COMMANDS: dict[str, tuple[tuple[type, ...], Callable[..., object]]] = {
     "rank table": ((RankTableSettings,), lambda table, data: parse_range(table.device_num)),
 }
 for name in MODELS:
-    network = importlib.import_module(f"{name}.src").MODEL.settings
-    COMMANDS[f"train {name}"] = (TrainSettings, network, DeviceSettings), check_training
+    known = importlib.import_module(f"{name}.src").MODEL
+    COMMANDS[f"train {name}"] = (TrainSettings, known.settings, DeviceSettings), partial(check_training, known)
 FLAGS = [
     (command, field.name) for command, (classes, _) in COMMANDS.items() for cls in classes for field in fields(cls)
 ]
