@@ -59,7 +59,7 @@ def prepare(options: dict[str, Any]) -> Turn:
     def score() -> dict[str, Any]:
         """The test split, through evaluation's own path."""
         scorer = trainer.training.scorer
-        scorer.set_train(False)
+        trainer.training.network.set_train(False)
         started = time.perf_counter()
         evaluate(scorer, folder, data, "test", _EVALUATION_BATCH, workers)
         return {"samples": data.splits["test"].rows, "seconds": time.perf_counter() - started}

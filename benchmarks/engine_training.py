@@ -12,7 +12,6 @@ from benchmarks.moves import with_moves
 from benchmarks.networks import BOTTOM, CROSS_LAYERS, LEARNING_RATES, MLP, TOP, WIDTH
 from benchmarks.worker import Turn, peak_bytes
 from utils.config import DeviceSettings, TrainSettings
-from utils.data.order import Part
 from utils.data.reading import Batch
 from utils.device import set_up_device
 from utils.model import Features
@@ -55,10 +54,10 @@ class Trainer:
         self.training.step.set_train()
         losses, samples = [], 0
         started = time.perf_counter()
-        for batch in batches:
+        for planned in self.training.planned(iter(batches)):
             self.steps += 1
-            losses.append(self.training.train_on(batch, Part(len(batch.label)), self.steps))
-            samples += batch.global_rows
+            losses.append(self.training.train_on(planned, self.steps))
+            samples += planned.batch.global_rows
         values = [float(loss.asnumpy()) for loss in losses]
         seconds = time.perf_counter() - started
         return {"samples": samples, "seconds": seconds, "loss": float(np.mean(values))}

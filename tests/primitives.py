@@ -21,9 +21,10 @@ from mindspore.communication import GlobalComm
 from mindspore.train.mind_ir_pb2 import ModelProto
 
 from utils.config import TrainSettings, from_dict
+from utils.embedding.capacity import Ladder
 from utils.model import Features
 from utils.training.build import Training
-from utils.training.schedule import hyper_at
+from utils.training.running import OneRankScorer
 
 TABLE_SIZES = (5, 300, 40, 1000, 7, 90)
 BATCH = 4
@@ -46,12 +47,28 @@ def primitives(case: Case, folder: Path) -> set[str]:
     """The primitives of a case's training step and evaluation step; `folder` is for scratch files."""
     with _group_of(case.ranks):
         training = _training(case)
-        ids = np.zeros((BATCH, len(TABLE_SIZES)), np.int32)
-        dense = np.zeros((BATCH, case.dense_columns or 1), np.float32)
-        column = np.ones((BATCH, 1), np.float32)
-        inputs = ids, dense, column, column, column, column.astype(np.int32), *hyper_at(TrainSettings(), 1, 1.0)
-        step = _compiled(AsItIs(training.step.graph), tuple(map(Tensor, inputs)), folder)
-        return step | _compiled(training.scorer, (Tensor(ids), Tensor(dense)), folder)
+        shapes = (BATCH, len(TABLE_SIZES)), (BATCH, case.dense_columns or 1)
+        found = set()
+        for graph in _graphs(training, shapes):
+            inputs = np.zeros(sum(graph.ints.sizes), np.int32), np.zeros(sum(graph.floats.sizes), np.float32)
+            found |= _compiled(AsItIs(graph), tuple(map(Tensor, inputs)), folder)
+        if case.ranks == 1:
+            inputs = np.zeros(shapes[0], np.int32), np.zeros(shapes[1], np.float32)
+            found |= _compiled(training.scorer.step, tuple(map(Tensor, inputs)), folder)
+        return found
+
+
+def _graphs(training: Training, shapes: tuple[tuple[int, ...], ...]) -> Iterator[nn.Cell]:
+    """Every kind of graph of a step, and over several ranks of an evaluation: of a rung, and of rounds."""
+    steps = [training.step] if isinstance(training.scorer, OneRankScorer) else [training.step, training.scorer]
+    for step in steps:
+        planner = step.lookups.planner
+        if planner is None:
+            yield step.graph((*shapes, 0))[0]
+            continue
+        planner.ladder = Ladder(((3,) * len(planner.groups),))
+        for number in range(2):
+            yield step.graph((*shapes, number))[0]
 
 
 def statement(primitive: str) -> str | None:
@@ -87,7 +104,6 @@ def _training(case: Case) -> Training:
         dense_optimizer=case.dense_optimizer,
         embedding_l2=0.1 if case.table_optimizer == "adam" else 0.0,
         gradient_clip_norm=1.0,
-        replicate_below=50,
         amp_level="O0" if case.target == "CPU" else "O2",
     )
     network = from_dict(model.settings, case.network, "network")

@@ -6,7 +6,7 @@ from pathlib import Path
 from mindspore import Tensor, nn, ops
 
 from utils.config import setting
-from utils.embedding.placement import place
+from utils.embedding.placement import Placement
 from utils.layers import MLP
 from utils.model import Features, Model, Table
 from utils.training.checkpoint import CheckpointManifest, Progress
@@ -56,7 +56,7 @@ def tiny_manifest(
         crosses=0,
         data_fingerprint="0" * 64,
         training={"seed": 1},
-        placements={"embedding": place(features.table_sizes, ranks)},
+        placements={"embedding": Placement(features.table_sizes, ranks)},
         tables={"embedding": ("embedding",)},
         chosen_on="valid",
         progress=progress or Progress(),

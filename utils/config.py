@@ -135,9 +135,6 @@ class TrainSettings:
     ftrl_l2: float = setting(0.0, "L2 of weights that FTRL trains", at_least=0)
     gradient_clip_norm: float = setting(0.0, "largest norm of all gradients together (0: no bound)", at_least=0)
     embedding_l2: float = setting(0.0, "L2 of the tables, lambda/2 sum of squares, every step (adam only)", at_least=0)
-    replicate_below: int = setting(
-        1000, "over several ranks: tables of fewer rows are held by every rank (0: none)", at_least=0
-    )
     embedding_init: str = setting(
         "uniform", "first embeddings: uniform in +-1/sqrt(rows of the table), or normal", one_of=("uniform", "normal")
     )
@@ -229,9 +226,6 @@ class PlacementSettings:
 
     dataset_path: str = setting("./data/mindrecord", "converted data: the mindrecord folder")
     ranks: int = setting(8, "number of ranks", **RANKS)
-    replicate_below: int = setting(
-        1000, "tables of fewer rows are held by every rank (0: every table is spread)", at_least=0
-    )
     embedding_dim: tuple[int, ...] = setting(
         (16,), "width of a field's table, or widths: 16,1 (DeepFM, Wide & Deep)", **WIDTHS, fewest=1
     )

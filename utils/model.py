@@ -20,11 +20,14 @@ class Features:
     table_sizes: tuple[int, ...]
     crosses: int = 0
     """How many of the fields, the last ones, are cross-product columns."""
+    never_unknown: tuple[int, ...] = ()
+    """The fields whose id 0, "unknown", no training row has."""
 
     @classmethod
     def of(cls, data: DataManifest) -> "Features":
         """The features of converted data."""
-        return cls(len(data.dense_columns), data.table_sizes, data.crosses)
+        never_unknown = tuple(place for place, field in enumerate(data.fields) if field.unknown_rows == 0)
+        return cls(len(data.dense_columns), data.table_sizes, data.crosses, never_unknown)
 
     @property
     def fields(self) -> int:

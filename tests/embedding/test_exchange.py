@@ -1,20 +1,21 @@
-"""The exchange's layout and bytes for N ranks in one process: NumPy collectives stand where the network would."""
+"""Look-ups over N ranks in one process, by NumPy collectives, against NumPy: vectors, gradients and bytes."""
 
 from collections.abc import Callable
 
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Parameter, Tensor
 
 from utils.embedding.exchange import Exchange
-from utils.embedding.placement import Placement, bytes_sent, place
+from utils.embedding.lookup_plan import plan_lookup
+from utils.embedding.lookups import ExchangedLookup
+from utils.embedding.placement import Placement, exchange_bytes
+from utils.embedding.tables import EmbeddingTables, groups_of
 
-BATCH, WIDTH = 3, 2
-SIZES = (40, 7, 300, 5, 90, 64, 33, 21, 18, 150)
-every_count = pytest.mark.parametrize("ranks", range(2, 9))
-every_kind = pytest.mark.parametrize("replicate_below", [0, 20, 1000], ids=["sharded", "mixed", "replicated"])
-both_ways = pytest.mark.parametrize("all_to_all", [True, False], ids=["all_to_all", "all_gather"])
+SIZES, WIDTHS, FIELDS = (40, 7, 300, 5, 90), (2, 3, 1), (5, 3, 5)
+"""Three tables: of all fields, of the first three, of all fields again."""
+BATCH, CAPACITIES = 6, (26, 17)
 
 
 @pytest.fixture(autouse=True)
@@ -26,91 +27,94 @@ def eager():
 
 
 class Network:
-    """Answers as the collectives would, once every rank has run and sent; counts the bytes that leave each rank."""
+    """Answers as the collectives would, once every rank has sent what it sends; counts the bytes that leave a rank.
 
-    def __init__(self, placement: Placement, all_to_all: bool) -> None:
-        self.ranks = placement.ranks
-        self.gathered, self.blocks, self.bytes_sent = {}, {}, np.zeros(self.ranks, int)
-        self.exchanges = [
-            Exchange(placement, rank, self.all_gather(rank), self.all_to_all(rank) if all_to_all else None)
-            for rank in range(self.ranks)
-        ]
+    A rank's n-th message of a run is kept by n. All ranks run again and again, until nobody waits for a message.
+    """
 
-    def all_gather(self, rank: int) -> Callable[[Tensor], Tensor]:
-        def collective(x: Tensor) -> Tensor:
-            mine = self.gathered[rank, x.shape] = x.asnumpy()
-            self.bytes_sent[rank] += (self.ranks - 1) * mine.nbytes
-            return Tensor(np.concatenate([self.gathered.get((source, x.shape), mine) for source in range(self.ranks)]))
+    def __init__(self, ranks: int) -> None:
+        self.ranks, self.sent, self.number, self.bytes = ranks, {}, 0, 0
 
-        return collective
+    def collective(self, rank: int, *, all_to_all: bool) -> Callable[[Tensor], Tensor]:
+        def send(blocks: Tensor) -> Tensor:
+            mine = self.sent[self.number, rank] = blocks.asnumpy()
+            everyone = [self.sent.get((self.number, source), mine) for source in range(self.ranks)]
+            self.number += 1
+            self.bytes += mine.nbytes - mine[rank].nbytes if all_to_all else (self.ranks - 1) * mine.nbytes
+            return Tensor(np.stack([one[rank] for one in everyone]) if all_to_all else np.concatenate(everyone))
 
-    def all_to_all(self, rank: int) -> Callable[[Tensor], Tensor]:
-        def collective(blocks: Tensor) -> Tensor:
-            mine = self.blocks[rank] = blocks.asnumpy()
-            self.bytes_sent[rank] += mine.nbytes - mine[rank].nbytes
-            return Tensor(np.stack([self.blocks.get(source, mine)[rank] for source in range(self.ranks)]))
+        return send
 
-        return collective
-
-    def run(self, work: Callable[[Exchange], Tensor]) -> list[np.ndarray]:
-        """What `work` gives on each rank. All run twice, first only to send."""
-        for exchange in self.exchanges:
-            work(exchange)
-        self.bytes_sent[:] = 0
-        return [work(exchange).asnumpy() for exchange in self.exchanges]
+    def run(self, works: list[Callable[[], object]], messages: int) -> list[object]:
+        for _ in range(messages):
+            for work in works:
+                self.number, self.bytes = 0, 0
+                work()
+        found = []
+        for work in works:
+            self.number, self.bytes = 0, 0
+            found.append(work())
+        return found
 
 
-@every_count
-@pytest.mark.parametrize("replicate_below", [0, 20])
-@both_ways
-def test_vectors_come_to_the_rank_that_asked(ranks: int, replicate_below: int, all_to_all: bool) -> None:
-    placement = place(SIZES, ranks, replicate_below)
-    generator = np.random.default_rng(0)
-    tables = [generator.random((size, WIDTH)).astype(np.float32) for size in SIZES]
-    ids = generator.integers(0, SIZES, (ranks * BATCH, len(SIZES)))
+@pytest.mark.parametrize("all_to_all", [True, False], ids=["all_to_all", "all_gather"])
+@pytest.mark.parametrize("ranks", range(1, 9))
+def test_vectors_and_gradients_equal_numpy(ranks: int, all_to_all: bool) -> None:
+    random = np.random.default_rng(ranks)
+    placements = [Placement(SIZES[:fields], ranks) for fields in FIELDS]
+    whole = [
+        random.standard_normal((placement.total, width)).astype(np.float32)
+        for placement, width in zip(placements, WIDTHS, strict=True)
+    ]
+    ids = random.integers(-1, SIZES, (ranks, BATCH, len(SIZES)), dtype=np.int32)
+    present = [BATCH, 0, *random.integers(1, BATCH + 1, 6)][:ranks]
+    given = [
+        random.standard_normal((ranks, BATCH, f, w)).astype(np.float32) for f, w in zip(FIELDS, WIDTHS, strict=True)
+    ]
+    network = Network(ranks)
 
-    def work(exchange: Exchange) -> Tensor:
-        served = placement.pieces[exchange.rank][len(placement.replicated) :]
-        found = np.zeros((ranks * BATCH, len(served), WIDTH), np.float32)
-        for place_, piece in enumerate(served):
-            here = (ids[:, piece.field] >= piece.start) & (ids[:, piece.field] < piece.stop)
-            found[here, place_] = tables[piece.field][ids[here, piece.field]]
-        return exchange.vectors(Tensor(found), BATCH)
+    def work(rank: int) -> Callable[[], tuple]:
+        tables = tuple(
+            EmbeddingTables(Parameter(Tensor(np.ascontiguousarray(rows[rank::ranks])), name=f"table_{i}"), placement)
+            for i, (rows, placement) in enumerate(zip(whole, placements, strict=True))
+        )
+        send = network.collective(rank, all_to_all=all_to_all)
+        exchange = Exchange(ranks, rank, *((None, send) if all_to_all else (send, None)))
+        lookup = ExchangedLookup(tables, exchange, CAPACITIES, BATCH)
+        plans = [plan_lookup(ids[rank], present[rank], group.placement) for group, _ in groups_of(tables)]
+        inputs = [np.empty(shape, np.int32) for shape in lookup.input_shapes]
+        inputs[0][:, -1] = rank
+        for group, (plan, capacity) in enumerate(zip(plans, CAPACITIES, strict=True)):
+            start = sum(CAPACITIES[:group])
+            plan.asked_into(inputs[0][:, start : start + capacity])
+            plan.where_into(inputs[1 + 2 * group], capacity)
+            inputs[2 + 2 * group][:] = plan.order
 
-    order = np.argsort([f for fields in placement.whole for f in fields] + [*placement.cut])
-    sharded = sorted({f for fields in placement.whole for f in fields} | {*placement.cut})
-    for rank, vectors in enumerate(Network(placement, all_to_all).run(work)):
-        mine = ids[rank * BATCH : (rank + 1) * BATCH]
-        expected = np.stack([tables[field][mine[:, field]] for field in sharded], axis=1)
-        np.testing.assert_array_equal(vectors[:, order], expected)
+        def call() -> tuple:
+            tensors = tuple(map(Tensor, inputs))
+            embeddings, held, need = lookup.look_up(tensors)
+            pairs = lookup.gradients(tensors, held, tuple(Tensor(gradient[rank]) for gradient in given))
+            return [one.asnumpy() for one in embeddings], [[part.asnumpy() for part in pair] for pair in pairs], need
 
+        return call
 
-@every_count
-@every_kind
-@both_ways
-def test_gradients_come_to_the_rank_that_holds_the_rows(ranks: int, replicate_below: int, all_to_all: bool) -> None:
-    placement = place(SIZES, ranks, replicate_below)
-    gradients = np.random.default_rng(1).random((ranks, BATCH, len(SIZES), WIDTH)).astype(np.float32)
-    received = Network(placement, all_to_all).run(lambda exchange: exchange.gradients(Tensor(gradients[exchange.rank])))
-    for rank, mine in enumerate(received):
-        fields = [piece.field for piece in placement.pieces[rank]]
-        np.testing.assert_array_equal(mine, gradients.reshape(-1, len(SIZES), WIDTH)[:, fields])
-
-
-@every_count
-@every_kind
-@both_ways
-def test_a_rank_sends_the_bytes_of_the_plan(ranks: int, replicate_below: int, all_to_all: bool) -> None:
-    placement = place(SIZES, ranks, replicate_below)
-    ids, gradients = np.zeros((BATCH, len(SIZES)), np.int32), np.zeros((BATCH, len(SIZES), WIDTH), np.float32)
-    network = Network(placement, all_to_all)
-
-    def work(exchange: Exchange) -> Tensor:
-        exchange.global_ids(Tensor(ids))
-        if exchange.served:
-            exchange.vectors(Tensor(np.zeros((ranks * BATCH, exchange.served, WIDTH), np.float32)), BATCH)
-        return exchange.gradients(Tensor(gradients))
-
-    network.run(work)
-    planned = bytes_sent([(placement, WIDTH)], len(SIZES), BATCH, all_to_all=all_to_all)
-    assert list(network.bytes_sent) == [planned] * ranks
+    found = network.run([work(rank) for rank in range(ranks)], messages=3 if ranks > 1 else 0)
+    sent = exchange_bytes(ranks, CAPACITIES, (WIDTHS[0] + WIDTHS[2], WIDTHS[1]), all_to_all=all_to_all)
+    assert network.bytes == sent
+    for rank, (embeddings, _, need) in enumerate(found):
+        assert int(need) == ranks - 1
+        for i, placement in enumerate(placements):
+            used = ids[rank, :, : FIELDS[i]].copy()
+            used[present[rank] :] = -1
+            expected = np.where(used[..., None] >= 0, whole[i][np.maximum(used, 0) + placement.offsets], 0)
+            np.testing.assert_array_equal(embeddings[i], expected)
+    for i, placement in enumerate(placements):
+        expected, summed = np.zeros((placement.total, WIDTHS[i])), np.zeros((placement.total, WIDTHS[i]))
+        for rank in range(ranks):
+            used = ids[rank, : present[rank], : FIELDS[i]]
+            there = used >= 0
+            np.add.at(expected, (used + placement.offsets)[there], given[i][rank, : present[rank]][there])
+            rows, gradients = found[rank][1][i]
+            assert not gradients[rows < 0].any()
+            np.add.at(summed, rows[rows >= 0] * ranks + rank, gradients[rows >= 0])
+        np.testing.assert_allclose(summed, expected, atol=1e-5)

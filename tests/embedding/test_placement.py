@@ -1,4 +1,4 @@
-"""Placement: every row of every table has its place, and ranks share memory and look-ups evenly."""
+"""Stripes: every row on one rank, every rank as many; and what the command says about them."""
 
 import subprocess
 import sys
@@ -9,126 +9,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.batches import CRITEO_TABLE_SIZES
 from tests.helpers import check_refused
+from utils.config import PlacementSettings
 from utils.data.manifest import DataManifest
-from utils.embedding.placement import Placement, bytes_sent, check_budget, lookups, place
+from utils.embedding.placement import Placement, exchange_bytes
+from utils.embedding.report import Asked, check_budget, describe
 from utils.errors import InputError
 
+sizes = st.lists(st.integers(1, 300), min_size=1, max_size=12).map(tuple)
 
-@given(
-    sizes=st.lists(st.integers(1, 5000), min_size=1, max_size=30),
-    ranks=st.integers(1, 12),
-    replicate_below=st.integers(0, 100),
-)
-def test_every_row_is_held_once_or_everywhere(sizes: list[int], ranks: int, replicate_below: int) -> None:
-    placement = place(tuple(sizes), ranks, replicate_below)
-    held = [np.zeros(size, int) for size in sizes]
+
+@given(sizes, st.integers(1, 40))
+def test_every_row_lies_on_one_rank_and_every_rank_holds_as_many(table_sizes: tuple[int, ...], ranks: int) -> None:
+    placement = Placement(table_sizes, ranks)
+    rows = np.concatenate([placement.offsets[field] + np.arange(size) for field, size in enumerate(table_sizes)])
+    np.testing.assert_array_equal(rows, np.arange(placement.total))
+    held = [placement.rows(rank) for rank in range(ranks)]
+    np.testing.assert_array_equal(held, np.bincount(rows % ranks, minlength=ranks))
+    assert max(held) - min(held) <= 1
     for rank in range(ranks):
-        offset = 0
-        for piece in placement.pieces[rank]:
-            assert piece.offset == offset
-            offset += piece.rows
-            held[piece.field][piece.start : piece.stop] += 1
-        assert placement.rows(rank) == offset
-    for field, counts in enumerate(held):
-        assert (counts == (ranks if field in placement.replicated else 1)).all()
+        np.testing.assert_array_equal(rows[rows % ranks == rank] // ranks, np.arange(held[rank]))
 
 
-@given(sizes=st.lists(st.integers(1, 10**9), min_size=1, max_size=30), ranks=st.integers(2, 64))
-def test_ranks_hold_about_equally_many_rows(sizes: list[int], ranks: int) -> None:
-    placement = place(tuple(sizes), ranks)
-    rows = [placement.rows(rank) for rank in range(ranks)]
-    rounding = len(placement.cut)
-    assert max(rows) - min(rows) <= 0.05 * sum(sizes) / ranks + rounding
+def test_offsets_count_beyond_int32() -> None:
+    assert Placement((2**31 - 1,) * 3, 4).offsets.tolist() == [0, 2**31 - 1, 2**32 - 2]
 
 
-@pytest.mark.parametrize("ranks", [2, 4, 8, 16, 64])
-@pytest.mark.parametrize("replicate_below", [0, 1000])
-def test_criteo_is_spread_evenly(ranks: int, replicate_below: int) -> None:
-    placement = place(CRITEO_TABLE_SIZES, ranks, replicate_below)
-    replicated = placement.replicated_rows()
-    largest = max(placement.rows(rank) for rank in range(ranks))
-    assert largest <= 1.1 * sum(CRITEO_TABLE_SIZES) / ranks + replicated
-    served = [lookups(placement, rank) for rank in range(ranks)]
-    if ranks <= 16:
-        assert max(served) <= 1.1 * min(served)
+def test_a_rank_sends_every_other_rank_ids_vectors_and_gradients() -> None:
+    # 7 others: 100 places and what is needed ahead; 100 vectors of 17 numbers; 100 gradients.
+    assert exchange_bytes(8, (100,), (17,), all_to_all=True) == 7 * 4 * (101 + 2 * 1700)
+    # Two groups of tables share the messages; by all-gather all ranks' blocks go to all.
+    assert exchange_bytes(8, (100, 50), (16, 1), all_to_all=False) == 8 * 7 * 4 * (151 + 2 * 1650)
+    assert exchange_bytes(1, (100,), (17,), all_to_all=True) == 0
 
 
-def test_the_threshold_says_what_is_replicated() -> None:
-    assert place(CRITEO_TABLE_SIZES, 4, 0).replicated == ()
-    assert {CRITEO_TABLE_SIZES[field] for field in place(CRITEO_TABLE_SIZES, 4, 100).replicated} == {
-        24,
-        3,
-        27,
-        10,
-        4,
-        18,
-        15,
-    }
-
-
-def test_bytes_of_a_small_plan() -> None:
-    """Two ranks, one whole table each: every rank sends 3 rows of 2 ids, 3 vectors and 3 gradients of 4 numbers."""
-    placement = Placement((5, 5), 2, (), ((0,), (1,)), ())
-    assert bytes_sent([(placement, 4)], 2, 3, all_to_all=True) == 3 * 2 * 4 + 2 * 3 * 4 * 4
-    # All-gather: the vectors of both ranks' rows, and the gradients of both fields.
-    assert bytes_sent([(placement, 4)], 2, 3, all_to_all=False) == 3 * 2 * 4 + (2 + 2) * 3 * 4 * 4
-    # Tables of a second width share the ids.
-    both = bytes_sent([(placement, 4), (placement, 1)], 2, 3, all_to_all=True)
-    assert both == 3 * 2 * 4 + 2 * 3 * (4 + 1) * 4
-
-
-def test_one_rank_sends_nothing() -> None:
-    assert bytes_sent([(place(CRITEO_TABLE_SIZES, 1), 16)], 26, 128, all_to_all=True) == 0
-
-
-def plan(data: Path, *flags: str) -> subprocess.CompletedProcess[str]:
+def report(data: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """What `python -m utils.embedding.placement` says about a data set."""
     command = [sys.executable, "-m", "utils.embedding.placement", f"--dataset_path={data}", *flags]
     return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120)
 
 
-def test_the_command_prints_what_each_rank_holds_serves_and_sends(tiny_data: Path) -> None:
-    done = plan(tiny_data, "--ranks=8", "--embedding_dim=16,1", "--slots=1", "--replicate_below=50", "--batch_size=64")
+def test_the_command_prints_what_each_rank_holds_and_sends(tiny_data: Path) -> None:
+    done = report(tiny_data, "--ranks=8", "--embedding_dim=16,1", "--slots=1", "--batch_size=64")
     assert done.returncode == 0, done.stderr
-    sizes = DataManifest.load(tiny_data).table_sizes
-    placement = place(sizes, 8, 50)
+    table_sizes = DataManifest.load(tiny_data).table_sizes
+    assert f"{len(table_sizes)} tables of {sum(table_sizes):,} rows, striped over 8 ranks" in done.stdout
     lines = [line.split() for line in done.stdout.replace(",", "").splitlines() if line[:4].strip().isdigit()]
-    ranks, rows, size, uniform, counted, all_to_all, all_gather = (
-        np.array(column, float) for column in zip(*lines, strict=True)
-    )
-    assert list(ranks) == list(range(8))
-    assert rows.sum() == sum(sizes) + 7 * placement.replicated_rows()
+    ranks, rows, size = (np.array(column, int) for column in zip(*lines, strict=True))
+    np.testing.assert_array_equal(ranks, range(8))
+    assert rows.sum() == sum(table_sizes)
     np.testing.assert_array_equal(size, rows * (16 + 1) * 4 * 2)
-    # Every id that is not replicated is looked up by one rank, however the ids are spread.
-    sharded = len(sizes) - len(placement.replicated)
-    assert uniform.sum() == pytest.approx(sharded, abs=0.01)
-    assert counted.sum() == pytest.approx(sharded, abs=0.01)
-    assert np.ptp(counted) > np.ptp(uniform)
-    tables = [(placement, 16), (placement, 1)]
-    assert set(all_to_all) == {bytes_sent(tables, len(sizes), 64, all_to_all=True)}
-    assert set(all_gather) == {bytes_sent(tables, len(sizes), 64, all_to_all=False)}
 
 
-def test_a_budget_that_cannot_be_met_is_said(tiny_data: Path) -> None:
-    check_refused(plan(tiny_data, "--ranks=8", "--memory_budget=1e-6"), "--memory_budget", "8 ranks", "use more ranks")
-    assert plan(tiny_data, "--ranks=8", "--memory_budget=1").returncode == 0
+def test_what_is_sent_follows_from_the_distinct_rows_that_were_counted() -> None:
+    settings = PlacementSettings(ranks=4, batch_size=10, embedding_dim=(3,))
+    lines = describe(Placement((400, 600), 4), settings, Asked(distinct=400, most=110))
+    # 100 rows of each rank, and 8 times the square root of 100 x 3/4; the message has one number more a rank.
+    capacity = 100 + 70 + 1
+    assert any("of 400 distinct table rows" in line for line in lines)
+    assert any(f"the capacity is {capacity}" in line for line in lines)
+    assert any(f"a rank sends {3 * 4 * (capacity + 1 + 2 * 3 * capacity):,} bytes" in line for line in lines)
 
 
-def test_a_budget_counts_the_optimizers_numbers_and_all_widths() -> None:
-    largest = max(place(CRITEO_TABLE_SIZES, 4).rows(rank) for rank in range(4))
-    need = largest * (16 + 1) * 4 * 2 / 1e9
-    check_budget(place(CRITEO_TABLE_SIZES, 4), (16, 1), slots=1, budget=need)
+def test_a_budget_that_cannot_be_met_is_said() -> None:
+    placement, need = Placement((999,), 4), 250 * (16 + 1) * 4 * 2 / 1e9
+    check_budget(placement, PlacementSettings(embedding_dim=(16, 1), slots=1, memory_budget=need))
     with pytest.raises(InputError, match="use more ranks"):
-        check_budget(place(CRITEO_TABLE_SIZES, 4), (16, 1), slots=1, budget=need * 0.999)
+        check_budget(placement, PlacementSettings(embedding_dim=(16, 1), slots=1, memory_budget=need * 0.999))
 
 
 def test_what_cannot_be_planned_is_refused(tiny_data: Path) -> None:
-    for flag in ("--ranks=0", "--batch_size=0", "--embedding_dim=16,0"):
-        check_refused(plan(tiny_data, flag), flag.split("=")[0], "from 1 to")
-
-
-def test_a_plan_needs_no_mindspore() -> None:
-    code = "import sys, utils.embedding.placement; sys.exit('mindspore' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+    check_refused(report(tiny_data, "--ranks=0"), "--ranks", "from 1 to")

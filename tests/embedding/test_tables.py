@@ -1,33 +1,65 @@
-"""Embedding tables: look-up, gradients' way back, and first weights."""
+"""Embedding tables: look-up and first weights."""
 
 import numpy as np
 import pytest
 from mindspore import Tensor
 
 from utils.config import TrainSettings
-from utils.embedding.tables import new_tables
+from utils.embedding.lookups import DirectLookup
+from utils.embedding.placement import Placement
+from utils.embedding.portable_kernels import ftrl_weight
+from utils.embedding.tables import EmbeddingTables, new_tables
 from utils.errors import InputError
 
 SIZES = (3, 100_000, 1, 40)
 FIRST_ROW = np.array([0, 3, 100_003, 100_004])
 
 
+def make(name: str, sizes: tuple[int, ...], rank: int = 0, ranks: int = 1, **settings: object) -> EmbeddingTables:
+    return new_tables(name, 4, Placement(sizes, ranks), rank, "sgd", TrainSettings(**settings))
+
+
 def first_weights(name: str = "embedding", sizes: tuple[int, ...] = SIZES, **settings: object) -> np.ndarray:
-    return new_tables(name, sizes, 4, "sgd", TrainSettings(**settings)).weight.asnumpy()
+    return make(name, sizes, **settings).weight.asnumpy()
 
 
 def test_lookup_takes_each_id_from_its_own_table() -> None:
-    tables = new_tables("embedding", SIZES, 4, "sgd", TrainSettings())
+    """Of all fields, and of the first two."""
+    tables = make("embedding", SIZES), make("wide", SIZES[:2])
     ids = np.array([[0, 0, 0, 0], [2, 99_999, 0, 39], [1, 5, 0, 7]], np.int32)
-    found = tables.lookup(Tensor(ids)).asnumpy()
-    assert np.array_equal(found, tables.weight.asnumpy()[ids + FIRST_ROW])
+    found, _, _ = DirectLookup(tables).look_up((Tensor(ids),))
+    assert np.array_equal(found[0].asnumpy(), tables[0].weight.asnumpy()[ids + FIRST_ROW])
+    assert np.array_equal(found[1].asnumpy(), tables[1].weight.asnumpy()[ids[:, :2] + FIRST_ROW[:2]])
 
 
-def test_tables_may_be_those_of_the_first_fields() -> None:
-    tables = new_tables("embedding", SIZES[:2], 4, "sgd", TrainSettings())
-    ids = np.array([[2, 7, 0, 3], [0, 99_999, 0, 0]], np.int32)
-    found = tables.lookup(Tensor(ids)).asnumpy()
-    assert np.array_equal(found, tables.weight.asnumpy()[ids[:, :2] + FIRST_ROW[:2]])
+@pytest.mark.parametrize("ranks", [2, 3, 8])
+def test_first_weights_do_not_depend_on_the_number_of_ranks(ranks: int) -> None:
+    for name, settings in (("embedding", {}), ("wide", {"embedding_init": "normal"})):
+        whole = first_weights(name, (3, 1000, 1, 40), **settings)
+        for rank in range(ranks):
+            held = make(name, (3, 1000, 1, 40), rank, ranks, **settings).weight.asnumpy()
+            assert np.array_equal(held, whole[rank::ranks])
+
+
+def test_an_id_that_training_never_sees_is_zeros() -> None:
+    sizes, never = (3, 100, 40), (0, 2)
+    for rank in range(2):
+        table = new_tables("embedding", 4, Placement(sizes, 2), rank, "sgd", TrainSettings(), never_unknown=never)
+        rows = np.arange(rank, sum(sizes), 2)
+        assert np.array_equal(rows[~table.weight.asnumpy().any(axis=1)], [row for row in (0, 103) if row % 2 == rank])
+
+
+def test_ftrls_first_weights_are_what_its_slots_say() -> None:
+    settings = TrainSettings(ftrl_l1=0.1, ftrl_l2=0.2)
+    tables = new_tables("wide", 2, Placement((5, 6)), 0, "ftrl", settings)
+    assert not tables.weight.asnumpy().any()
+    given = np.random.default_rng(0).standard_normal((11, 2)).astype(np.float32)
+    given[3] = 0
+    tables.weight.asnumpy()[:] = given
+    tables.optimizer.take_weights()
+    accumulator, linear = tables.optimizer.slots
+    said = ftrl_weight(accumulator, linear, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
+    np.testing.assert_allclose(said.asnumpy(), given, atol=1e-6)
 
 
 def test_first_weights_are_a_function_of_seed_name_field_and_row() -> None:
@@ -39,6 +71,7 @@ def test_first_weights_are_a_function_of_seed_name_field_and_row() -> None:
     # A table's values do not depend on the tables beside it.
     assert np.array_equal(weights[:100_003], first_weights(sizes=(3, 100_000)))
     assert np.array_equal(weights[3:100_003], first_weights(sizes=(9, 100_000))[9:])
+    assert not np.array_equal(weights[0], weights[3])
 
 
 def test_first_weights_have_the_distribution_asked_for() -> None:
@@ -52,4 +85,4 @@ def test_first_weights_have_the_distribution_asked_for() -> None:
 
 def test_more_rows_than_an_int32_can_number_are_refused() -> None:
     with pytest.raises(InputError, match="2,147,483,647"):
-        new_tables("embedding", (2**31 - 1, 1), 4, "sgd", TrainSettings())
+        make("embedding", (2**31 - 1, 1))

@@ -8,6 +8,7 @@ from mindspore import Tensor
 
 from tests.helpers import REPOSITORY
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
+from utils.data.reading import Batch
 from utils.model import Features, Model
 from utils.training.build import Training
 from utils.training.dense_optimizers import FTRL, Adagrad, Adam
@@ -83,16 +84,14 @@ def test_ftrl_has_the_wide_part_and_another_optimizer_the_deep_one(
     assert {name for name in kinds if name.startswith("wide")} == {"wide", "wide_dense.weight"}
     for name, kind in kinds.items():
         assert kind == ({"accumulator", "linear"} if name.startswith("wide") else deep_slots), name
-    owners = {
-        weight.name: type(optimizer) for optimizer in training.step.graph.optimizers for weight in optimizer.weights
-    }
+    owners = {weight.name: type(optimizer) for optimizer in training.step.optimizers for weight in optimizer.weights}
     assert owners.pop("wide_dense.weight") is FTRL
     assert set(owners.values()) == {deep_optimizer}
 
 
 def test_same_gives_all_of_wide_and_deep_one_optimizer() -> None:
     training = build("wide_deep", "criteo_x1", SMALL)
-    assert [type(optimizer) for optimizer in training.step.graph.optimizers] == [Adam]
+    assert [type(optimizer) for optimizer in training.step.optimizers] == [Adam]
     assert set(map(frozenset, slots(training).values())) == {frozenset({"moment1", "moment2"})}
 
 
@@ -101,14 +100,15 @@ def step_of(training: Training, features: Features, clip: float) -> dict[str, np
     random = np.random.default_rng(3)
     before = {name: array.copy() for name, array in training.arrays().items()}
     rows = 16
-    columns = (
+    batch = Batch(
         random.integers(0, 3, (rows, features.fields), dtype=np.int32),
         random.standard_normal((rows, features.dense)).astype(np.float32),
         random.integers(0, 2, (rows, 1)).astype(np.float32),
         np.ones((rows, 1), np.float32),
-        np.zeros((rows, 1), np.int32),
+        rows,
     )
-    training.step(*columns, rows, hyper_at(TrainSettings(learning_rate=1.0), 1, 1.0))
+    (planned,) = training.planned(iter([batch]))
+    training.step(planned, np.zeros((rows, 1), np.int32), hyper_at(TrainSettings(learning_rate=1.0), 1, 1.0))
     return {name: before[name] - array for name, array in training.arrays().items()}
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.distributed import processes_in
+from tests.ranks.worker import IDS
 from utils.cluster import free_port
 from utils.device import with_this_python
 
@@ -20,9 +21,6 @@ GLOBAL_BATCH = 64
 # The 10th and the last batch are partial: they do not divide by the ranks, and on 8 ranks some have no row of the last.
 ROWS = (*[GLOBAL_BATCH] * 9, 13, *[GLOBAL_BATCH] * 9, 5)
 TABLE_SIZES = (5, 600, 17, 60, 1000, 7, 19, 33, 40, 50, 3, 45, 11, 21, 64, 28)
-# --replicate_below, and the share of a rank's rows above which a table is cut, that make all tables lie in one way. The
-# mix has 6 replicated tables, 8 whole ones and 2 cut ones, on 2, 4 and 8 ranks.
-KINDS = {"replicated": (10_000, 1.0), "whole": (0, 1e9), "row range": (0, 0.0), "mix": (20, 0.5)}
 NETWORKS = {
     "dlrm": {"embedding_dim": 8, "bottom_mlp": [16, 8], "top_mlp": [16, 1]},
     "deepfm": {"embedding_dim": 8, "mlp": [16, 16]},
@@ -35,54 +33,58 @@ DENSE_OPTIMIZERS = ("sgd", "adagrad", "adam")
 
 @dataclass(frozen=True)
 class Case:
-    """A training: its model, how its tables and its network are trained, and how the tables lie."""
+    """A training: its model, how its tables and its network are trained, and what its ids are like."""
 
     model: str
     tables: str
     dense: str
-    kind: str
+    ids: str = "skewed"
+    ladder: tuple[tuple[int, ...], ...] = ()
+    """Capacities to be taken instead of measured ones."""
     target: str = "CPU"
     """The device whose kernels the ranks have; one rank has those of a CPU."""
     rows: tuple[int, ...] = ROWS
     learning_rate: float = 0.05
     network: dict[str, float] = field(default_factory=dict)
+    clip_norm: float = 0.0
 
     def job(self, target: str) -> dict[str, object]:
         """What the worker is told."""
-        replicate_below, cut_share = KINDS[self.kind]
         settings = {
             "table_optimizer": self.tables,
             "dense_optimizer": self.dense,
             "learning_rate": self.learning_rate,
-            "replicate_below": replicate_below,
+            "gradient_clip_norm": self.clip_norm,
         }
         return {
             "model": self.model, "network": NETWORKS[self.model] | self.network, "settings": settings, "dense": 4,
-            "table_sizes": TABLE_SIZES, "cut_share": cut_share, "global_batch": GLOBAL_BATCH, "rows": self.rows,
-            "target": target,
+            "table_sizes": TABLE_SIZES, "ids": self.ids, "ladder": self.ladder, "global_batch": GLOBAL_BATCH,
+            "rows": self.rows, "target": target,
         }  # fmt: skip
 
 
 # One step at a rate at which rounding of the weights is nothing beside the step: what it moves is the gradient.
-ONE_STEP = Case("deepfm", "sgd", "sgd", "mix", rows=(61,), learning_rate=1000.0)
+ONE_STEP = Case("deepfm", "sgd", "sgd", rows=(61,), learning_rate=1000.0)
 QUICK = {
-    "dlrm": Case("dlrm", "adagrad", "adam", "mix"),
-    "wide_deep": Case("wide_deep", "lazy_adam", "adagrad", "row range", target="GPU"),
-    "dropout": Case("dcn", "adagrad", "sgd", "whole", network={"dropout": 0.3}),
+    "dlrm": Case("dlrm", "adagrad", "adam", clip_norm=0.2),
+    "wide_deep": Case("wide_deep", "lazy_adam", "adagrad", target="GPU"),
+    "dropout": Case("dcn", "adagrad", "sgd", network={"dropout": 0.3}),
+    "growing": Case("deepfm", "lazy_adam", "sgd", "growing"),
+    "rounds": Case("deepfm", "lazy_adam", "sgd", ladder=((40,), (60,), (70,))),
     "one step": ONE_STEP,
     "batch norm": dataclasses.replace(ONE_STEP, network={"batch_norm": True}),
 }
 
 
 def matrix(shift: int) -> dict[str, Case]:
-    """Every pair of table optimizer and kind of piece, of model and optimizer, and of model and kind of piece."""
+    """Every pair of table optimizer and kind of ids, of model and optimizer, and of model and kind of ids."""
     cases = {}
     for i, tables in enumerate(TABLE_OPTIMIZERS):
-        for j, kind in enumerate(KINDS):
+        for j, ids in enumerate(IDS):
             model, dense = list(NETWORKS)[(i + j + shift) % 4], DENSE_OPTIMIZERS[(i + j) % 3]
             # Where a gradient is 0 but for rounding, Adam moves a weight by its whole rate: here its usual one.
             rate = 0.001 if {"adam", "lazy_adam"} & {tables, dense} else 0.05
-            cases[f"{model}, {tables}, {kind}"] = Case(model, tables, dense, kind, learning_rate=rate)
+            cases[f"{model}, {tables}, {ids}"] = Case(model, tables, dense, ids, learning_rate=rate)
     return cases
 
 
@@ -94,13 +96,12 @@ class Outcome:
     together: list[dict[str, np.ndarray]]
 
     def weights(self, when: str) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-        """Every weight and every piece that any rank holds, at the `start` or the `end`: name, alone and together."""
-        for rank in self.together:
+        """Every weight and every rank's table rows, at the `start` or the `end`: name, alone and together."""
+        for number, rank in enumerate(self.together):
             for name in (name for name in rank if name.startswith(f"{when}:network:")):
-                yield name, self.alone[name], rank[name]
+                yield f"rank {number}:{name}", self.alone[name], rank[name]
             for name in (name for name in rank if name.startswith(f"{when}:table:")):
-                table, _, start = name.rpartition(":")
-                yield name, self.alone[f"{table}:0"][int(start) : int(start) + len(rank[name])], rank[name]
+                yield f"rank {number}:{name}", self.alone[name][number :: len(self.together)], rank[name]
 
     def updates(self) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
         """What training has added to every weight."""
@@ -152,15 +153,15 @@ def check_equal(case: Case, outcome: Outcome, name: str) -> None:
         np.testing.assert_allclose(together, alone, atol=atol, err_msg=f"{name}, {weight}")
 
 
-def check_traffic(outcome: Outcome) -> None:
-    """What the ranks say they send: as planned, and of every sum of weights and of the loss a ring's share."""
+def check_traffic(case: Case, outcome: Outcome) -> None:
+    """What the ranks say they send: as planned, and in one message the sums of all weights, of the loss and norm."""
     ranks = len(outcome.together)
     weights = sum(array.size for key, array in outcome.alone.items() if key.startswith("end:network:"))
-    # A ring sends each number of a sum 2 (N - 1) / N times; the loss is one more.
-    sums = 2 * (ranks - 1) * (weights + 1) * 4 // ranks
+    # A ring sends each number of a sum 2 (N - 1) / N times.
+    sums = 2 * (ranks - 1) * (weights + 1 + (case.clip_norm > 0)) * 4 // ranks
     for rank in outcome.together:
         assert "as planned" in rank["traffic"][0]
-        assert f"sums of gradients and loss: {sums:,} bytes" in rank["traffic"][0]
+        assert f"sums of gradients and loss: {sums:,} bytes; 4 messages" in rank["traffic"][0]
 
 
 def check_one_step(outcome: Outcome) -> None:
@@ -180,7 +181,16 @@ def quick(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.mark.parametrize("name", ["dlrm", "wide_deep"])
 def test_ranks_train_as_one(quick: dict[str, Outcome], name: str) -> None:
     check_equal(QUICK[name], quick[name], name)
-    check_traffic(quick[name])
+    check_traffic(QUICK[name], quick[name])
+
+
+@pytest.mark.parametrize("name", ["growing", "rounds"])
+def test_what_is_more_than_the_first_capacity_trains_as_one_rank(quick: dict[str, Outcome], name: str) -> None:
+    check_equal(QUICK[name], quick[name], name)
+    last = len(QUICK[name].ladder) - 1 if QUICK[name].ladder else 0
+    for rank in quick[name].together:
+        assert rank["taken"][:, 0].max() > last
+        np.testing.assert_array_equal(rank["taken"], quick[name].together[0]["taken"])
 
 
 def test_a_dropout_mask_is_the_same_on_all_ranks(quick: dict[str, Outcome]) -> None:
@@ -200,7 +210,7 @@ def test_gradients_of_sharded_rows_are_of_the_mean_over_all_ranks(quick: dict[st
         if ":table:" in name and (touched := np.abs(alone) > 1e-3 * np.abs(alone).max(initial=0)).any():
             moved += 1
             np.testing.assert_allclose(together[touched] / alone[touched], 1, atol=1e-3, err_msg=name)
-    assert moved > len(TABLE_SIZES)
+    assert moved == 2 * len(outcome.together)
 
 
 @pytest.mark.slow
@@ -211,6 +221,6 @@ def test_all_models_optimizers_and_pieces(ranks: int, shift: int, tmp_path: Path
     outcomes = run(cases | QUICK, ranks, tmp_path)
     for name, case in cases.items():
         check_equal(case, outcomes[name], name)
-        check_traffic(outcomes[name])
+        check_traffic(case, outcomes[name])
     check_equal(QUICK["dropout"], outcomes["dropout"], "dropout")
     check_one_step(outcomes["batch norm"])

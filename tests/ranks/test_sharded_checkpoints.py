@@ -16,8 +16,6 @@ from tests.ranks.trainings import last_progress, train
 from utils.training.checkpoint import rank_file, read_checkpoint
 from utils.training.reshard import reshard
 
-REPLICATE_BELOW = 50  # as the training has it
-
 
 def tool(*words: object, cwd: Path) -> str:
     """What `python -m utils.training.checkpoint …` prints."""
@@ -60,19 +58,15 @@ def test_eval_and_infer_give_what_they_give_for_the_merged_file(
 def test_mindspore_reads_the_merged_file(finished: Finished, merged: Path) -> None:
     table = ms.load_checkpoint(str(merged))["embedding"].asnumpy()
     checkpoint = read_checkpoint(finished.last)
-    placement = checkpoint.manifest.placements["embedding"]
-    starts = np.cumsum((0, *placement.table_sizes))
-    assert len(table) == starts[-1]
+    assert len(table) == checkpoint.manifest.placements["embedding"].total
     for rank, arrays in enumerate(checkpoint.arrays_of_ranks()):
-        for piece in placement.pieces[rank]:
-            held = arrays["embedding"][piece.offset : piece.offset + piece.rows]
-            np.testing.assert_array_equal(table[starts[piece.field] :][piece.start : piece.stop], held)
+        np.testing.assert_array_equal(table[rank :: finished.ranks], arrays["embedding"])
 
 
 def test_resharding_there_and_back_is_bit_identical(finished: Finished, tmp_path: Path) -> None:
-    tool("reshard", finished.last, tmp_path / "on 3", 3, 200, cwd=tmp_path)
+    tool("reshard", finished.last, tmp_path / "on 3", 3, cwd=tmp_path)
     assert read_checkpoint(tmp_path / "on 3").manifest.ranks == 3
-    reshard(read_checkpoint(tmp_path / "on 3"), tmp_path / "back", finished.ranks, REPLICATE_BELOW)
+    reshard(read_checkpoint(tmp_path / "on 3"), tmp_path / "back", finished.ranks)
     for rank in range(finished.ranks):
         assert (tmp_path / "back" / rank_file(rank)).read_bytes() == (finished.last / rank_file(rank)).read_bytes()
 
@@ -80,12 +74,10 @@ def test_resharding_there_and_back_is_bit_identical(finished: Finished, tmp_path
 def test_inspect_prints_every_table(finished: Finished, tmp_path: Path) -> None:
     lines = tool("inspect", finished.last, cwd=tmp_path).splitlines()
     assert lines[0] == f"{finished.last}: dcn, epoch 1, step {last_progress(finished.folder)[1]}"
-    assert lines[1] == f"embedding: 26 tables on {finished.ranks} ranks"
     placement = read_checkpoint(finished.last).manifest.placements["embedding"]
+    assert lines[1] == f"embedding: 26 tables of {placement.total:,} rows, striped over {finished.ranks} ranks"
     for field, (size, line) in enumerate(zip(placement.table_sizes, lines[2:], strict=False)):
-        kind = "row ranges" if field in placement.cut else "whole on rank"
-        kind = "replicated" if size < REPLICATE_BELOW else kind
-        assert line.startswith(f"  field {field}, {size:,} rows: {kind}")
+        assert line == f"  field {field}: {size:,} rows"
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from tests.helpers import LOSS_LINE, REPOSITORY
 GLOBAL_BATCH = 64
 FLAGS = (
     "--config_path=quickstart.yaml", "--embedding_dim=4", "--mlp=16,8", "--dropout=0.2", "--table_optimizer=adagrad",
-    "--dense_optimizer=adam", "--replicate_below=50", "--save_checkpoint_steps=20", "--keep_checkpoint_max=2",
+    "--dense_optimizer=adam", "--save_checkpoint_steps=20", "--keep_checkpoint_max=2",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from utils.config import DeviceSettings, TrainSettings, from_dict
 from utils.data.order import Part
 from utils.data.reading import Batch
 from utils.device import set_up_device, set_up_ranks
-from utils.embedding import placement
+from utils.embedding.capacity import Ladder
 from utils.model import Features
 from utils.training.build import Training
 from utils.training.ranks import barrier
@@ -34,29 +34,64 @@ def main(jobs_path: str, output: str) -> None:
 
 def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     """Train the job's global batches, of `rows` rows each, on a CPU with the kernels of its `target`."""
-    placement.CUT_SHARE = job["cut_share"]  # tables of a few rows are to lie as large ones would
     model = importlib.import_module(f"{job['model']}.src").MODEL
     settings = from_dict(TrainSettings, job["settings"], "settings")
     network = from_dict(model.settings, job["network"], "network")
     features = Features(job["dense"], tuple(job["table_sizes"]))
     training = Training(model, network, features, settings, job["target"])
     found = arrays("start", training, rank)
+    part = Part(job["global_batch"] // ranks, rank, ranks)
+    if job["ladder"] and ranks > 1:
+        training.step.lookups.planner.ladder = Ladder(tuple(map(tuple, job["ladder"])))
+    batches = (
+        own_rows(global_batch(job["ids"], step, rows, features), part) for step, rows in enumerate(job["rows"], 1)
+    )
     losses = []
-    for step, rows in enumerate(job["rows"], 1):
-        part = Part(job["global_batch"] // ranks, rank, ranks)
-        batch = own_rows(global_batch(step, rows, features), part)
-        losses.append(float(training.train_on(batch, part, step).asnumpy()))
-    traffic = [training.traffic_line(job["global_batch"] // ranks)] if ranks > 1 else []
-    return found | arrays("end", training, rank) | {"losses": np.array(losses), "traffic": np.array(traffic)}
+    for step, planned in enumerate(training.planned(batches), 1):
+        losses.append(float(training.train_on(planned, step).asnumpy()))
+    traffic = [training.traffic_line()] if ranks > 1 else []
+    taken = training.step.lookups.planner.taken if ranks > 1 else {}
+    return (
+        found
+        | arrays("end", training, rank)
+        | {
+            "losses": np.array(losses),
+            "traffic": np.array(traffic),
+            "taken": np.array(sorted(taken.items())),
+        }
+    )
 
 
-def global_batch(step: int, rows: int, features: Features) -> tuple[np.ndarray, ...]:
-    """The same ids, dense values and labels whatever the number of ranks; many ids come up more than once."""
+def global_batch(kind: str, step: int, rows: int, features: Features) -> tuple[np.ndarray, ...]:
+    """The same ids, dense values and labels whatever the number of ranks; ids of one `kind`, see IDS."""
     generator = np.random.default_rng(step)
-    ids = (generator.random((rows, features.fields)) ** 2 * features.table_sizes).astype(np.int32)
+    ids = IDS[kind](generator, step, rows, np.array(features.table_sizes)).astype(np.int32)
     values = generator.random((rows, features.dense), dtype=np.float32)
     label = (generator.random((rows, 1)) < 0.3).astype(np.float32)
     return ids, values, label
+
+
+def _skewed(generator: np.random.Generator, step: int, rows: int, sizes: np.ndarray) -> np.ndarray:
+    return generator.random((rows, len(sizes))) ** 2 * sizes
+
+
+def _on_rank_0(generator: np.random.Generator, step: int, rows: int, sizes: np.ndarray) -> np.ndarray:
+    """Rows of the tables' common numbering that any power of two up to 8 divides, where a table has one."""
+    firsts = np.cumsum([0, *sizes[:-1]])
+    places = (-firsts) % 8 + 8 * np.floor(generator.random((rows, len(sizes))) * (sizes // 8))
+    return np.where(places < sizes, places, 0)
+
+
+IDS = {
+    "skewed": _skewed,
+    "equal": lambda generator, step, rows, sizes: np.zeros((rows, len(sizes))),
+    "distinct": lambda generator, step, rows, sizes: (np.arange(rows)[:, None] + 7 * step) % sizes,
+    "on rank 0": _on_rank_0,
+    "growing": lambda generator, step, rows, sizes: _skewed(generator, step, rows, sizes if step > 10 else sizes // 10),
+    "padding": lambda generator, step, rows, sizes: np.full((rows, len(sizes)), -1),
+}
+"""How ids are drawn: many come up more than once; all of a field are the same; no two are; all rows lie on one rank;
+ten times as many rows from the eleventh step on; no id at all."""
 
 
 def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> Batch:
@@ -70,13 +105,9 @@ def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> Batch:
 
 
 def arrays(when: str, training: Training, rank: int) -> dict[str, np.ndarray]:
-    """Copies of the network's weights and of all pieces of tables that this rank holds."""
+    """Copies of the network's weights and of all table rows that this rank holds."""
     found = {f"{when}:network:{p.name}": p.asnumpy().copy() for p in training.network.get_parameters()}
-    for tables in training.tables:
-        for piece in tables.placement.pieces[rank]:
-            rows = tables.weight.asnumpy()[piece.offset : piece.offset + piece.rows]
-            found[f"{when}:table:{tables.weight.name}:{piece.field}:{piece.start}"] = rows.copy()
-    return found
+    return found | {f"{when}:table:{one.weight.name}": one.weight.asnumpy().copy() for one in training.tables}
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from utils.data.manifest import DataManifest
 from utils.training.checkpoint_file import CheckpointFile
 
 SHELLS = ("bash", "sh")
-FLAGS = ("--config_path=quickstart.yaml", "--log_every=2", "--table_optimizer=adagrad", "--replicate_below=0")
+FLAGS = ("--config_path=quickstart.yaml", "--log_every=2", "--table_optimizer=adagrad")
 # Every process writes down what it was started with; then comes DLRM's door.
 TRAIN = f"""
 import json, os, sys
@@ -162,7 +162,7 @@ def test_a_dry_run_says_what_each_rank_holds(trained: tuple[Path, str]) -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_a_dry_run_for_ascend(model: str, tmp_path: Path, tiny_data: Path) -> None:
     table = write_table(tmp_path / "table.json", ["10.0.0.7", "10.0.0.8"], range(4))
-    words = (8, tiny_data, table, "--replicate_below=0", "--node_rank=1", "--dry_run")
+    words = (8, tiny_data, table, "--node_rank=1", "--dry_run")
     result = run_job(REPOSITORY / model, *words, target="Ascend")
     assert result.returncode == 0, result.stderr
     assert "--local_worker_num=4 --master_addr=10.0.0.7 --master_port=8118 --node_rank=1" in result.stdout

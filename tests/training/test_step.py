@@ -10,6 +10,7 @@ from mindspore import Tensor
 from tests.helpers import ReferenceOptimizer
 from tests.tiny_model import TINY, WIDTH, TinySettings
 from utils.config import TrainSettings
+from utils.data.reading import Batch
 from utils.model import Features
 from utils.training.build import Training
 from utils.training.checkpoint_file import write_checkpoint_file
@@ -65,7 +66,9 @@ def take_steps(training: Training, *batches: Rows) -> list[float]:
     for step, rows in enumerate(batches, 1):
         keys, count = np.zeros((len(rows.ids), 1), np.int32), int(rows.present.sum())
         hyper = hyper_at(TrainSettings(learning_rate=RATE), step, 1.0)
-        loss = training.step(rows.ids, rows.dense, rows.label, rows.present, keys, count, hyper)
+        batch = Batch(rows.ids, rows.dense, rows.label, rows.present, count)
+        (planned,) = training.planned(iter([batch]))
+        loss = training.step(planned, keys, hyper)
         losses.append(float(loss.asnumpy()))
     return losses
 
@@ -161,8 +164,9 @@ def test_evaluation_sees_the_weights_that_training_updates() -> None:
     training, rows = make_training(), draw()
 
     def loss() -> float:
-        probability = training.scorer(Tensor(rows.ids), Tensor(rows.dense)).asnumpy()
-        return float(-np.log(np.where(rows.label > 0, probability, 1 - probability)).mean())
+        batch = Batch(rows.ids, rows.dense, rows.label, rows.present, len(rows.ids))
+        ((_, probability),) = training.scorer.scores(iter([batch]))
+        return float(-np.log(np.where(rows.label[:, 0] > 0, probability, 1 - probability)).mean())
 
     before = loss()
     assert take_steps(training, rows)[0] == pytest.approx(before, rel=1e-5)

@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor, nn
 from mindspore.train.anf_ir_pb2 import DT_FLOAT16, DT_FLOAT32, DT_INT32, ModelProto
 
-from utils.embedding.placement import place
+from utils.embedding.placement import exchange_bytes
 from utils.training.traffic import Traffic, traffic_in, traffic_line, traffic_of
 
 
@@ -43,11 +43,9 @@ def test_a_step_on_one_rank_sends_nothing() -> None:
 
 @pytest.mark.parametrize("all_to_all", [True, False])
 def test_the_line_says_whether_the_plan_was_kept(all_to_all: bool) -> None:
-    tables = [(place((50, 60), 2), 4)]  # two cut tables: a block has 2 fields
-    ids, vectors, gradients = 3 * 2, 3 * (2 if all_to_all else 4) * 4, 3 * 2 * 4
-    planned = 4 * (ids + vectors + gradients)
-    calls = {"AllGather": 1, "AlltoAll": 2 * all_to_all, "AllReduce": 1}
-    assert f"{planned:,} bytes sent a step and rank, as planned" in traffic_line(
-        Traffic(planned, 8, calls), tables, fields=2, batch_size=3
-    )
-    assert f"but {planned:,} were planned" in traffic_line(Traffic(planned + 4, 8, calls), tables, 2, 3)
+    planned = exchange_bytes(2, (50, 7), (4, 1), all_to_all=all_to_all)
+    calls = {"AllGather": 3 * (not all_to_all), "AlltoAll": 3 * all_to_all, "AllReduce": 1}
+    line = traffic_line(Traffic(planned, 8, calls), (50, 7), (4, 1), 2)
+    assert f"{planned:,} bytes sent a step and rank, as planned" in line
+    assert line.endswith("sums of gradients and loss: 8 bytes; 4 messages")
+    assert f"but {planned:,} were planned" in traffic_line(Traffic(planned + 4, 8, calls), (50, 7), (4, 1), 2)

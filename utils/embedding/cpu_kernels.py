@@ -3,8 +3,8 @@
 On a CPU a table is memory that the host may write to. One pass sums each row's gradients, one updates the rows; the
 operations of utils/embedding/portable_kernels.py, of which the same comes, sort and copy and take longer.
 
-`weight` and an optimizer's slots are (R, D) float32, `rows` (n,) int32, `gradients` (n, D) float32; rows from R on are
-on another rank and are left out. A row belongs to one thread, so the number of threads changes no result.
+`weight` and an optimizer's slots are (R, D) float32, `rows` (n,) int32, `gradients` (n, D) float32; what is no row of
+the table is left out. A row belongs to one thread, so the number of threads changes no result.
 """
 
 from collections.abc import Callable
@@ -112,7 +112,7 @@ def _summed(
     for i in range(count):
         row = rows[i]
         hashed = _hash(row)
-        if row >= height or _part_of(hashed, parts) != part:
+        if not 0 <= row < height or _part_of(hashed, parts) != part:
             continue
         slot = hashed >> (32 - bits)
         while slots[slot] >= 0 and distinct[slots[slot]] != row:
@@ -134,7 +134,7 @@ def _summed(
 def _sgd(weight: np.ndarray, rows: np.ndarray, gradients: np.ndarray, rate: float, part: int, parts: int) -> None:
     for i in range(len(rows)):
         row = rows[i]
-        if row >= len(weight) or _part_of(_hash(row), parts) != part:
+        if not 0 <= row < len(weight) or _part_of(_hash(row), parts) != part:
             continue
         for j in range(weight.shape[1]):
             weight[row, j] -= rate * gradients[i, j]

@@ -8,16 +8,15 @@ tests/test_platforms.py checks the statements.
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 
+from utils.embedding.lookup_plan import NOTHING
 from utils.training.schedule import BETA1, BETA2, EPSILON
-
-# Larger than any row: tables.check_rows keeps tables below it.
-_NO_ROW = 2**31 - 1
 
 
 class SumRepeated(nn.Cell):
     """rows (n,), gradients (n, D) -> rows (n,) and their summed gradients (n, D).
 
-    Each distinct row comes once, in ascending order; what is left of the n places holds no row's number, and zeros.
+    Each distinct row comes once, in ascending order; what is left of the n places holds NOTHING, and zeros. A row's
+    gradients are summed in the order in which they came.
     """
 
     def __init__(self) -> None:
@@ -29,40 +28,39 @@ class SumRepeated(nn.Cell):
         ordered = self.sort(rows)[0]
         first = self.search(ordered, rows)  # of the places of the same row
         count = ops.unsorted_segment_sum(ops.ones_like(rows), first, rows.shape[0])
-        distinct = ops.select(count > 0, ordered, ops.full_like(ordered, _NO_ROW))
+        distinct = ops.select(count > 0, ordered, ops.full_like(ordered, NOTHING))
         return distinct, ops.unsorted_segment_sum(gradients, first, rows.shape[0])
 
 
 class TouchedRows(nn.Cell):
-    """construct(weight, rows, gradients) -> the batch's rows as indices of the table.
+    """construct(rows, gradients) -> the batch's rows as indices of the table.
 
     They are distinct rows (n,), their summed gradients (n, D), and `here` (n, 1), 1 for a row of the table. Where it
-    is 0, the last row stands in with a gradient of 0, and its change must be 0 too.
+    is 0, row 0 stands in with a gradient of 0, and its change must be 0 too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows_repeat: bool) -> None:
         super().__init__()
-        self.sum_repeated = SumRepeated()
+        self.sum_repeated = SumRepeated() if rows_repeat else None
 
-    def construct(self, weight: Parameter, rows: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        distinct, sums = self.sum_repeated(rows, gradients)
-        last_row = weight.shape[0] - 1
-        here = (distinct <= last_row).astype(sums.dtype).expand_dims(1)
-        return ops.minimum(distinct, last_row), sums, here
+    def construct(self, rows: Tensor, gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.sum_repeated is not None:
+            rows, gradients = self.sum_repeated(rows, gradients)
+        return ops.maximum(rows, 0), gradients, (rows >= 0).astype(gradients.dtype).expand_dims(1)
 
 
 class Adagrad(nn.Cell):
     """A row with a gradient of 0 does not change."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows_repeat: bool) -> None:
         super().__init__()
-        self.touched = TouchedRows()
+        self.touched = TouchedRows(rows_repeat)
         self.add = ops.IndexAdd(axis=0)
 
     def construct(
         self, weight: Parameter, accumulator: Parameter, learning_rate: Tensor, rows: Tensor, gradient: Tensor
     ) -> Tensor:
-        held, gradient, _ = self.touched(weight, rows, gradient)
+        held, gradient, _ = self.touched(rows, gradient)
         squares = gradient * gradient
         change = -learning_rate * gradient / ops.sqrt(ops.gather(accumulator, held, 0) + squares)
         self.add(accumulator, held, squares)
@@ -72,9 +70,9 @@ class Adagrad(nn.Cell):
 class LazyAdam(nn.Cell):
     """`hyper` is the tuple of utils.training.schedule.hyper_at."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows_repeat: bool) -> None:
         super().__init__()
-        self.touched = TouchedRows()
+        self.touched = TouchedRows(rows_repeat)
         self.add = ops.IndexAdd(axis=0)
 
     def construct(
@@ -86,7 +84,7 @@ class LazyAdam(nn.Cell):
         rows: Tensor,
         gradient: Tensor,
     ) -> Tensor:
-        held, gradient, here = self.touched(weight, rows, gradient)
+        held, gradient, here = self.touched(rows, gradient)
         old1, old2 = ops.gather(moment1, held, 0), ops.gather(moment2, held, 0)
         change1 = (gradient - old1) * (1 - BETA1) * here
         change2 = (gradient * gradient - old2) * (1 - BETA2) * here
@@ -98,23 +96,41 @@ class LazyAdam(nn.Cell):
 
 
 class FTRL(nn.Cell):
-    """At a learning rate of its own, with L1 and L2."""
+    """At a learning rate of its own, with L1 and L2.
 
-    def __init__(self, learning_rate: float, l1: float, l2: float) -> None:
+    A weight follows from its slots, so it is set without being read: a table that is read before and after an update is
+    copied as a whole.
+    """
+
+    def __init__(self, learning_rate: float, l1: float, l2: float, rows_repeat: bool) -> None:
         super().__init__()
         self.learning_rate, self.l1, self.l2 = learning_rate, l1, l2
-        self.touched = TouchedRows()
-        self.add = ops.IndexAdd(axis=0)
+        self.touched = TouchedRows(rows_repeat)
+        self.set_rows = ops.ScatterUpdate()
+        self.first = ops.Argmax(axis=0)
 
     def construct(
         self, weight: Parameter, accumulator: Parameter, linear: Parameter, rows: Tensor, gradient: Tensor
     ) -> Tensor:
-        held, gradient, here = self.touched(weight, rows, gradient)
-        old = ops.gather(weight, held, 0), ops.gather(accumulator, held, 0), ops.gather(linear, held, 0)
-        new = ftrl(*old, gradient, self.learning_rate, self.l1, self.l2)
-        self.add(accumulator, held, (new[1] - old[1]) * here)
-        self.add(linear, held, (new[2] - old[2]) * here)
-        return self.add(weight, held, (new[0] - old[0]) * here)
+        held, gradient, here = self.touched(rows, gradient)
+        # Where there is no row, the first one that is there is set once more, to the same.
+        standing_in = ops.full_like(held, 1) * self.first(here.reshape(-1))
+        place = ops.select(here.reshape(-1) > 0, self.places(held), standing_in)
+        held, gradient = ops.gather(held, place, 0), ops.gather(gradient, place, 0)
+        squares, sums = ops.gather(accumulator, held, 0), ops.gather(linear, held, 0)
+        old = ftrl_weight(squares, sums, self.learning_rate, self.l1, self.l2)
+        new = ftrl(old, squares, sums, gradient, self.learning_rate, self.l1, self.l2)
+        self.set_rows(accumulator, held, new[1])
+        self.set_rows(linear, held, new[2])
+        return self.set_rows(weight, held, new[0])
+
+    def places(self, held: Tensor) -> Tensor:
+        return ops.arange(held.shape[0]).astype(ms.int32)
+
+
+def ftrl_weight(accumulator: Tensor, linear: Tensor, learning_rate: float, l1: float, l2: float) -> Tensor:
+    """The weight that FTRL's slots stand for."""
+    return (ops.clamp(linear, -l1, l1) - linear) / (ops.sqrt(accumulator) / learning_rate + 2 * l2)
 
 
 def ftrl(
@@ -124,5 +140,4 @@ def ftrl(
     squares = accumulator + gradient * gradient
     sigma = (ops.sqrt(squares) - ops.sqrt(accumulator)) / learning_rate
     sums = linear + gradient - sigma * weight
-    within_l1 = ops.clamp(sums, -l1, l1)
-    return (within_l1 - sums) / (ops.sqrt(squares) / learning_rate + 2 * l2), squares, sums
+    return ftrl_weight(squares, sums, learning_rate, l1, l2), squares, sums

@@ -6,10 +6,10 @@ All are cells over one table `weight` (R, D):
     optimizer(rows, gradient, hyper)                   the update, in the graph
     optimizer.update_on_host(rows, gradient, hyper)    the same on a CPU, beside the graph, of arrays and floats
 
-with `rows` (n,) int32, R where a row is on another rank, `gradients` (n, D) float32, 0 there (`gradient` takes more
-dimensions in the place of n), and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's repeated gradients
-are summed before they are used. `slots` are the optimizer's own parameters, saved with the table. An optimizer that is
-not `can_update_on_host` has only the graph's.
+with `rows` (n,) int32, NOTHING for none, `gradients` (n, D) float32, 0 there (`gradient` takes more dimensions in the
+place of n), and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's repeated gradients are summed before
+they are used; where `rows_repeat` is False they do not repeat. `slots` are the optimizer's own parameters, saved with
+the table. An optimizer that is not `can_update_on_host` has only the graph's.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from utils.config import TrainSettings
-from utils.device import host_view, this_rank
+from utils.device import host_view
 from utils.embedding import cpu_kernels, portable_kernels
 from utils.training.schedule import BETA1, BETA2, EPSILON
 
@@ -33,38 +33,32 @@ class SparseOptimizer(nn.Cell):
 
     can_update_on_host = True
 
-    def __init__(self, weight: Parameter) -> None:
+    def __init__(self, weight: Parameter, rows_repeat: bool) -> None:
         super().__init__(auto_prefix=False)
         self.weight = weight
-        self.ranks = this_rank()[1]
         self.slots = ()
-        self.sum_repeated = portable_kernels.SumRepeated()
+        self.sum_repeated = portable_kernels.SumRepeated() if rows_repeat else None
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
         return gradients
 
-    def squared_norm(self, rows: Tensor, gradient: Tensor, replicated: int) -> Tensor:
-        """Sum of squares of the table's gradient, repeated rows summed first.
+    def squared_norm(self, rows: Tensor, gradient: Tensor) -> Tensor:
+        """Sum of squares of the gradient of this rank's rows, repeated ones summed first."""
+        return (gradient if self.sum_repeated is None else self.sum_repeated(rows, gradient)[1]).square().sum()
 
-        Every rank has the first `replicated` rows, and the ranks' sums are added up: so each takes its share of them.
-        """
-        distinct, sums = self.sum_repeated(rows, gradient)
-        squares = sums.square().sum(1)
-        replicated_squares = (squares * (replicated > distinct).astype(squares.dtype)).sum()
-        return squares.sum() - replicated_squares * (1 - 1 / self.ranks)
+    def take_weights(self) -> None:
+        """Get ready to train weights that were read from elsewhere, without their slots."""
 
 
 class SparseSGD(SparseOptimizer):
     """w -= lr g. Adding every occurrence is the same as adding the sum."""
 
-    def __init__(self, weight: Parameter) -> None:
-        super().__init__(weight)
-        self.last_row = weight.shape[0] - 1
+    def __init__(self, weight: Parameter, rows_repeat: bool) -> None:
+        super().__init__(weight, rows_repeat)
         self.index_add = ops.IndexAdd(axis=0)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
-        held = ops.minimum(rows, self.last_row)  # rows that are elsewhere come with gradients of 0
-        return self.index_add(self.weight, held, gradient * -hyper[0])
+        return self.index_add(self.weight, ops.maximum(rows, 0), gradient * -hyper[0])
 
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
         cpu_kernels.sgd(host_view(self.weight), rows, gradient, hyper[0])
@@ -73,11 +67,11 @@ class SparseSGD(SparseOptimizer):
 class SparseAdagrad(SparseOptimizer):
     """a += g^2, w -= lr g / sqrt(a) (Duchi et al. 2011), with a starting at INITIAL_ACCUMULATOR."""
 
-    def __init__(self, weight: Parameter) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, rows_repeat: bool) -> None:
+        super().__init__(weight, rows_repeat)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.slots = (self.accumulator,)
-        self.update = portable_kernels.Adagrad()
+        self.update = portable_kernels.Adagrad(rows_repeat)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.update(self.weight, self.accumulator, hyper[0], rows, gradient)
@@ -89,12 +83,12 @@ class SparseAdagrad(SparseOptimizer):
 class LazyAdam(SparseOptimizer):
     """Adam (Kingma & Ba 2015, algorithm 1) whose moments decay only where a row is in the batch."""
 
-    def __init__(self, weight: Parameter) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, rows_repeat: bool) -> None:
+        super().__init__(weight, rows_repeat)
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
-        self.update = portable_kernels.LazyAdam()
+        self.update = portable_kernels.LazyAdam(rows_repeat)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.update(self.weight, self.moment1, self.moment2, hyper, rows, gradient)
@@ -107,16 +101,17 @@ class LazyAdam(SparseOptimizer):
 class SparseFTRL(SparseOptimizer):
     """FTRL-proximal with L1 and L2 (McMahan et al. 2013, algorithm 1), at a learning rate of its own.
 
-    Its rate falls by itself as a row's gradients add up, so neither warm-up nor decay applies to it.
+    Its rate falls by itself as a row's gradients add up, so neither warm-up nor decay applies to it. A weight is what
+    its slots say, so training that starts from given weights makes the slots that say so.
     """
 
-    def __init__(self, weight: Parameter, learning_rate: float, l1: float, l2: float) -> None:
-        super().__init__(weight)
+    def __init__(self, weight: Parameter, rows_repeat: bool, learning_rate: float, l1: float, l2: float) -> None:
+        super().__init__(weight, rows_repeat)
         self.accumulator = _slot(weight, "accumulator", INITIAL_ACCUMULATOR)
         self.linear = _slot(weight, "linear", 0.0)
         self.slots = (self.accumulator, self.linear)
         self.numbers = learning_rate, l1, l2
-        self.update = portable_kernels.FTRL(learning_rate, l1, l2)
+        self.update = portable_kernels.FTRL(learning_rate, l1, l2, rows_repeat)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.update(self.weight, self.accumulator, self.linear, rows, gradient)
@@ -124,6 +119,15 @@ class SparseFTRL(SparseOptimizer):
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
         slots = host_view(self.accumulator), host_view(self.linear)
         cpu_kernels.ftrl(host_view(self.weight), *slots, rows, gradient, *self.numbers)
+
+    def take_weights(self) -> None:
+        """Make the slots that the weights follow from."""
+        learning_rate, l1, l2 = self.numbers
+        weight = self.weight.asnumpy()
+        scale = np.float32(INITIAL_ACCUMULATOR**0.5 / learning_rate + 2 * l2)
+        np.multiply(weight, -scale, out=self.linear.asnumpy())
+        if l1:
+            self.linear.asnumpy()[...] -= np.float32(l1) * np.sign(weight)
 
 
 class DenseAdam(nn.Cell):
@@ -135,23 +139,21 @@ class DenseAdam(nn.Cell):
         super().__init__(auto_prefix=False)
         self.weight = weight
         self.l2 = l2
-        self.last_row = weight.shape[0] - 1
-        self.ranks = this_rank()[1]
         self.moment1 = _slot(weight, "moment1", 0.0)
         self.moment2 = _slot(weight, "moment2", 0.0)
         self.slots = (self.moment1, self.moment2)
         self.update = ops.Adam()
 
     def gradient(self, rows: Tensor, gradients: Tensor) -> Tensor:
-        held = ops.minimum(rows, self.last_row).reshape(-1)  # rows that are elsewhere come with gradients of 0
+        held = ops.maximum(rows, 0).reshape(-1)  # what is no row comes with a gradient of 0
         sums = ops.unsorted_segment_sum(gradients.reshape(held.shape[0], -1), held, self.weight.shape[0])
         return sums + self.weight * self.l2
 
-    def squared_norm(self, rows: Tensor, gradient: Tensor, replicated: int) -> Tensor:
-        squares = gradient.square().sum()
-        if self.ranks == 1 or replicated == 0:  # the sum of an empty slice is not 0 on CPU
-            return squares
-        return squares - gradient[:replicated].square().sum() * (1 - 1 / self.ranks)
+    def squared_norm(self, rows: Tensor, gradient: Tensor) -> Tensor:
+        return gradient.square().sum()
+
+    def take_weights(self) -> None:
+        """Nothing: moments start at 0 whatever the weights are."""
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         moments = self.moment1, self.moment2
@@ -159,13 +161,14 @@ class DenseAdam(nn.Cell):
         return hyper[0]
 
 
-def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings) -> nn.Cell:
+def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings, *, rows_repeat: bool = True) -> nn.Cell:
     """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`."""
     if name == "adam":
         return DenseAdam(weight, settings.embedding_l2)
     if name == "ftrl":
-        return SparseFTRL(weight, settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2)
-    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight)
+        numbers = settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2
+        return SparseFTRL(weight, rows_repeat, *numbers)
+    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight, rows_repeat)
 
 
 def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:

@@ -1,27 +1,27 @@
 """Put a model together: tables, network and steps, from settings or from a checkpoint."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn
 
 from utils.config import TrainSettings, from_dict
-from utils.data.order import Part
 from utils.data.reading import Batch, row_keys
 from utils.device import this_rank
 from utils.embedding.placement import Placement
-from utils.embedding.tables import lookup_tables, new_tables
+from utils.embedding.tables import EmbeddingTables, groups_of, lookup_tables, new_tables
 from utils.errors import InputError
 from utils.layers import multiply_in_float16, number_dropouts
 from utils.model import Features, Model
 from utils.training.checkpoint import Checkpoint
 from utils.training.dense_optimizers import dense_optimizer
+from utils.training.loss_scale import LossScale
+from utils.training.planned import PlannedBatch
+from utils.training.running import OneRankScorer, RankScorer, TrainStep
 from utils.training.schedule import hyper_at
-from utils.training.step import ScoreStep, TrainStep
+from utils.training.step import ScoreStep
 from utils.training.traffic import traffic_line, traffic_of
-
-LOSS_SCALES = {"O0": 1.0, "O2": 1024.0}
 
 
 def check_build(settings: TrainSettings, target: str) -> None:
@@ -39,55 +39,62 @@ class Training:
         self, model: Model, hyper_parameters: Any, features: Features, settings: TrainSettings, target: str = "CPU"
     ) -> None:
         rank, ranks = this_rank()
-        self.settings, self.fields = settings, features.fields
+        self.settings = settings
         self.network = model.network(hyper_parameters, features)
         number_dropouts(self.network)
         own = model.optimizers(hyper_parameters)
+        # What is planned for one rank names each row once; several ranks may ask for the same row.
+        rows_repeat = ranks > 1 or target == "CPU"
         self.tables = tuple(
             new_tables(
                 table.name,
-                features.table_sizes[: table.fields],
                 table.width,
+                Placement(features.table_sizes[: table.fields], ranks),
+                rank,
                 chosen_optimizer(own, table.name, settings.table_optimizer),
                 settings,
-                target,
-                rank,
-                ranks,
+                rows_repeat=rows_repeat,
+                never_unknown=features.never_unknown,
             )
             for table in model.tables(hyper_parameters, features)
         )
         if settings.amp_level != "O0":
             multiply_in_float16(self.network)
+        self.scale = None if settings.amp_level == "O0" else LossScale()
         optimizers = _dense_optimizers(self.network, own, settings, target)
         self.step = TrainStep(
-            self.network,
-            self.tables,
-            optimizers,
-            loss_scale=LOSS_SCALES[settings.amp_level],
+            self.network, self.tables, optimizers, target=target, ranks=ranks, scale=self.scale,
             clip_norm=settings.gradient_clip_norm,
-            target=target,
-        )
-        self.scorer = ScoreStep(self.network, self.tables)
+        )  # fmt: skip
+        if ranks == 1:
+            self.scorer = OneRankScorer(ScoreStep(self.network, self.tables))
+        else:
+            self.scorer = RankScorer(self.network, self.tables, target, ranks)
         saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
+        saved += self.scale.parameters if self.scale else ()
         saved += [parameter for tables in self.tables for parameter in tables.saved_parameters()]
         check_names([parameter.name for parameter in saved])
         self._saved = {parameter.name: parameter for parameter in saved}
 
-    def train_on(self, batch: Batch, part: Part, global_step: int, rate_factor: float = 1.0) -> Tensor:
+    def planned(self, batches: Iterator[Batch]) -> Iterator[PlannedBatch]:
+        """Batches with what `train_on` needs to know of them; each must be trained on before the next is asked for."""
+        return self.step.lookups.planned(batches)
+
+    def train_on(self, planned: PlannedBatch, global_step: int, rate_factor: float = 1.0) -> Tensor:
         """Take the step numbered `global_step` from 1; returns the mean loss over the global batch."""
-        keys = row_keys(self.settings.seed, global_step, batch.places)
-        hyper = hyper_at(self.settings, global_step, rate_factor)
-        return self.step(batch.ids, batch.dense, batch.label, batch.present, keys, batch.global_rows, hyper)
+        keys = row_keys(self.settings.seed, global_step, planned.batch.places)
+        return self.step(planned, keys, hyper_at(self.settings, global_step, rate_factor))
 
     def parameter_count(self) -> int:
         """Weights that are trained, all ranks' tables included."""
         of_tables = sum(sum(tables.placement.table_sizes) * tables.width for tables in self.tables)
         return of_tables + sum(int(np.prod(parameter.shape)) for parameter in self.network.trainable_params())
 
-    def traffic_line(self, batch_size: int) -> str:
-        """What a step sends, once a step of `batch_size` rows a rank has been made, beside what was planned."""
-        plan = [(tables.placement, tables.width) for tables in self.tables]
-        return traffic_line(traffic_of(self.step.graph, this_rank()[1]), plan, self.fields, batch_size)
+    def traffic_line(self) -> str:
+        """What the step that was made last sends, beside what was planned."""
+        ranks, graph = this_rank()[1], self.step.last_graph
+        row_widths = [group.row_width for group, _ in groups_of(self.tables)]
+        return traffic_line(traffic_of(graph, ranks), graph.lookup.capacities, row_widths, ranks)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""
@@ -105,6 +112,9 @@ class Training:
         network = {parameter.name for parameter in self.network.get_parameters()}
         load_parameters([p for p in others if with_slots or p.name in network], checkpoint)
         checkpoint.fill(of_tables, self.placements(), this_rank()[0])
+        if not with_slots:
+            for tables in self.tables:
+                tables.optimizer.take_weights()
 
     def placements(self) -> dict[str, Placement]:
         """Where the rows of each table are, by its name."""
@@ -118,21 +128,33 @@ class Training:
         }
 
 
-def scorer_of(model: Model, checkpoint: Checkpoint, target: str = "CPU") -> ScoreStep:
-    """The evaluation graph of a checkpoint, with this rank's part of its tables."""
+def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
+    """The evaluation graph of a checkpoint, with all of its tables."""
+    return ScoreStep(*_loaded(model, checkpoint, 0, 1))
+
+
+def scorer_over_ranks(model: Model, checkpoint: Checkpoint, target: str) -> OneRankScorer | RankScorer:
+    """What scores batches by a checkpoint, on each rank with its part of the tables."""
     rank, ranks = this_rank()
+    if ranks == 1:
+        return OneRankScorer(scorer_of(model, checkpoint))
+    return RankScorer(*_loaded(model, checkpoint, rank, ranks), target, ranks)
+
+
+def _loaded(model: Model, checkpoint: Checkpoint, rank: int, ranks: int) -> tuple[nn.Cell, tuple[EmbeddingTables, ...]]:
+    """A checkpoint's network, as it is evaluated, and a rank's part of its tables."""
     manifest = checkpoint.manifest
     hyper_parameters = from_dict(model.settings, manifest.network, f"{checkpoint.path}")
     features = Features(manifest.dense_columns, manifest.table_sizes, manifest.crosses)
     network = model.network(hyper_parameters, features)
     load_parameters(network.get_parameters(), checkpoint)
     tables = tuple(
-        lookup_tables(table.name, features.table_sizes[: table.fields], table.width, target, rank, ranks)
+        lookup_tables(table.name, table.width, Placement(features.table_sizes[: table.fields], ranks), rank)
         for table in model.tables(hyper_parameters, features)
     )
     weights = {one.weight.name: one.weight.asnumpy() for one in tables}
     checkpoint.fill(weights, {one.weight.name: one.placement for one in tables}, rank)
-    return ScoreStep(network.set_train(False), tables)
+    return network.set_train(False), tables
 
 
 def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 
 from utils.data.manifest import DataManifest, check_serving_files
 from utils.data.typed_json import from_json
-from utils.embedding.placement import Piece, Placement
+from utils.embedding.placement import Placement
 from utils.errors import InputError
 from utils.training.checkpoint_file import CheckpointFile, DamagedCheckpointError
 
@@ -94,7 +95,7 @@ class Checkpoint:
         Args:
             targets: (rows, D) arrays by parameter name; a slot is called `<table>.<slot>`.
             placements: how each table is to lie, by its name.
-            rank: whose pieces the targets are.
+            rank: whose rows the targets are.
 
         Raises:
             DamagedCheckpointError: a rank's file is damaged; the message offers the newest checkpoint that is whole.
@@ -108,8 +109,8 @@ class Checkpoint:
                         raise InputError(
                             f"{self.path}: holds no {name} of this width; use the settings it was trained with"
                         )
-                    held = self.manifest.placements[tables[name]].pieces[source_rank]
-                    _copy_rows(arrays[name], held, target, placements[tables[name]].pieces[rank])
+                    source_ranks, ranks = self.manifest.ranks, placements[tables[name]].ranks
+                    _copy_stripe(arrays[name], source_rank, source_ranks, target, rank, ranks)
 
     def array(self, name: str) -> np.ndarray | None:
         """What the first file holds by that name, if anything.
@@ -295,17 +296,18 @@ def _check_there(path: Path) -> None:
         raise DamagedCheckpointError(f"{path}: missing, the checkpoint is not whole")
 
 
-def _copy_rows(source: np.ndarray, held: tuple[Piece, ...], target: np.ndarray, wanted: tuple[Piece, ...]) -> None:
-    """Copy the rows that both hold; `held` and `wanted` say which rows lie where in the two arrays."""
-    by_field: dict[int, list[Piece]] = {}
-    for piece in held:
-        by_field.setdefault(piece.field, []).append(piece)
-    for want in wanted:
-        for have in by_field.get(want.field, []):
-            low, high = max(want.start, have.start), min(want.stop, have.stop)
-            if low < high:
-                rows = source[have.offset + low - have.start : have.offset + high - have.start]
-                target[want.offset + low - want.start : want.offset + high - want.start] = rows
+def _copy_stripe(
+    source: np.ndarray, source_rank: int, source_ranks: int, target: np.ndarray, rank: int, ranks: int
+) -> None:
+    """Copy the rows that lie on `source_rank` of `source_ranks` and belong on `rank` of `ranks`.
+
+    Row g lies on rank g mod N in place g div N, so such rows come at even distances in both arrays.
+    """
+    period = math.lcm(source_ranks, ranks)
+    for row in range(source_rank, period, source_ranks):
+        if row % ranks == rank:
+            target[row // ranks :: period // ranks] = source[row // source_ranks :: period // source_ranks]
+            return
 
 
 def _offer(damaged: Path, model: str) -> str:

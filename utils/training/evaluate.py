@@ -4,9 +4,6 @@ import sys
 import time
 from pathlib import Path
 
-from mindspore import Tensor
-
-from utils.compiled import CompiledCell
 from utils.config import DeviceSettings, EvalSettings
 from utils.data.find import find_data, open_data
 from utils.data.manifest import DataManifest
@@ -15,12 +12,12 @@ from utils.data.reading import read_batches
 from utils.device import reading_workers, set_up_device, set_up_ranks, this_rank
 from utils.errors import DivergedError, InputError
 from utils.model import Model, door_settings
-from utils.training.build import scorer_of
+from utils.training.build import scorer_over_ranks
 from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, beside_logs, now
 from utils.training.metrics import MAX_DISTINCT, BinaryMetrics
 from utils.training.ranks import barrier, gather_each
-from utils.training.step import ScoreStep
+from utils.training.running import OneRankScorer, RankScorer
 
 
 def main(model: Model) -> None:
@@ -39,7 +36,7 @@ def main(model: Model) -> None:
     check_same_data(checkpoint, data, folder)
     started = time.time()
     workers = reading_workers(settings.num_parallel_workers)
-    scorer = scorer_of(model, checkpoint, target)
+    scorer = scorer_over_ranks(model, checkpoint, target)
     try:
         metrics = evaluate(scorer, folder, data, split, settings.eval_batch_size, workers)
     except DivergedError as error:
@@ -65,7 +62,7 @@ def choose_split(data: DataManifest, folder: Path, named: str | None, preferred:
 
 
 def evaluate(
-    scorer: ScoreStep,
+    scorer: OneRankScorer | RankScorer,
     folder: Path,
     data: DataManifest,
     split: str,
@@ -81,13 +78,12 @@ def evaluate(
         DivergedError: a score is not a finite number.
     """
     rows = rows or range(data.splits[split].rows)
-    metrics, run = BinaryMetrics(), CompiledCell(scorer)
+    metrics = BinaryMetrics()
     part = Part(min(batch_size, len(rows)), *this_rank())
-    for batch in read_batches(folder, data, split, part, rows=rows, workers=workers):
-        # The look-up is an exchange, so a rank whose part is empty takes the step too.
-        scores = run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()
-        present = batch.present > 0
-        metrics.update(scores[present], batch.label[present])
+    # The look-up is an exchange, so a rank whose part is empty takes the step too.
+    for batch, scores in scorer.scores(read_batches(folder, data, split, part, rows=rows, workers=workers)):
+        present = batch.present[:, 0] > 0
+        metrics.update(scores[present], batch.label[present, 0])
     return of_all_ranks(metrics, part.ranks).result()
 
 

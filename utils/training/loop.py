@@ -133,8 +133,9 @@ def _train_epoch(
         workers=reading_workers(settings.num_parallel_workers),
     )  # fmt: skip
     run.training.step.set_train()
+    planned = run.training.planned(batches)
     bar = tqdm(
-        batches, total=progress.step + steps_of(run.rows, part), initial=progress.step, unit="step",
+        planned, total=progress.step + steps_of(run.rows, part), initial=progress.step, unit="step",
         desc=f"epoch {progress.epoch}", mininterval=1.0, dynamic_ncols=True, disable=not run.is_first_rank,
     )  # fmt: skip
     started, first_row = time.time(), progress.rows
@@ -142,13 +143,13 @@ def _train_epoch(
         for batch in bar:
             if profile:
                 profile.before_step()
-            rows = progress.rows + batch.global_rows
+            rows = progress.rows + batch.batch.global_rows
             progress = dataclasses.replace(progress, step=progress.step + 1, rows=rows)
-            loss = run.training.train_on(batch, run.part, _global_step(progress), progress.rate_factor)
+            loss = run.training.train_on(batch, _global_step(progress), progress.rate_factor)
             losses.add(progress.epoch, progress.step, loss)
             if run.part.ranks > 1 and _global_step(progress) == first_step:
                 bar.clear()
-                run.say(run.training.traffic_line(run.part.batch_size))
+                run.say(run.training.traffic_line())
             if progress.step % _LOSSES_HELD == 0:
                 rate = (rows - first_row) / max(time.time() - started, 1e-3)
                 bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)
@@ -215,7 +216,7 @@ def stops_early(progress: Progress, settings: TrainSettings) -> bool:
 
 def _evaluate(run: Run) -> float:
     started, settings, selection = time.time(), run.settings, run.selection
-    run.training.scorer.set_train(False)
+    run.training.network.set_train(False)
     metrics = evaluate(
         run.training.scorer, run.data_folder, run.data, selection.split, settings.eval_batch_size,
         reading_workers(settings.num_parallel_workers), selection.evaluated,

@@ -2,7 +2,7 @@
 
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data, open_data
-from utils.embedding.placement import place, table_bytes
+from utils.embedding.placement import Placement, table_bytes
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
 from utils.model import Features, Model, door_settings
 from utils.training.build import check_build, chosen_optimizer
@@ -24,7 +24,7 @@ def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
     placed = [
         (
             table,
-            place(features.table_sizes[: table.fields], ranks, settings.replicate_below),
+            Placement(features.table_sizes[: table.fields], ranks),
             TABLE_OPTIMIZERS[chosen_optimizer(own, table.name, settings.table_optimizer)],
         )
         for table in model.tables(hyper_parameters, features)

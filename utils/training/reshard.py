@@ -1,8 +1,8 @@
 """Checkpoints for another number of ranks: python -m utils.training.checkpoint merge|reshard|inspect.
 
-inspect CHECKPOINT                 what it holds: progress, and each table's pieces
+inspect CHECKPOINT                 what it holds: progress, and each table's rows
 merge CHECKPOINT TARGET            one file, as one rank writes it
-reshard CHECKPOINT TARGET RANKS [REPLICATE_BELOW]
+reshard CHECKPOINT TARGET RANKS    a folder with a file a rank
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.embedding.placement import Placement, place
+from utils.embedding.placement import Placement
 from utils.errors import InputError
 from utils.files import PARTIAL, remove, replace
 from utils.training.checkpoint import Checkpoint, rank_file, read_checkpoint
@@ -22,11 +22,9 @@ from utils.training.checkpoint_file import write_checkpoint_file
 def main() -> None:
     """Do what the words of the command say."""
     words = sys.argv[1:]
-    arguments = {"inspect": (2,), "merge": (3,), "reshard": (4, 5)}
+    arguments = {"inspect": (2,), "merge": (3,), "reshard": (4,)}
     if not words or len(words) not in arguments.get(words[0], ()):
-        raise InputError(
-            "use: inspect CHECKPOINT | merge CHECKPOINT TARGET | reshard CHECKPOINT TARGET RANKS [REPLICATE_BELOW]"
-        )
+        raise InputError("use: inspect CHECKPOINT | merge CHECKPOINT TARGET | reshard CHECKPOINT TARGET RANKS")
     checkpoint = read_checkpoint(Path(words[1]))
     if words[0] == "inspect":
         print(*inspect(checkpoint), sep="\n")
@@ -42,10 +40,10 @@ def main() -> None:
     print(target)
 
 
-def reshard(checkpoint: Checkpoint, target: Path, ranks: int, replicate_below: int = 0) -> None:
+def reshard(checkpoint: Checkpoint, target: Path, ranks: int) -> None:
     """Write a checkpoint for `ranks` ranks: a file for one, a folder for several, renamed when it is whole."""
     sizes = {name: placement.table_sizes for name, placement in checkpoint.manifest.placements.items()}
-    placements = {name: place(table_sizes, ranks, replicate_below) for name, table_sizes in sizes.items()}
+    placements = {name: Placement(table_sizes, ranks) for name, table_sizes in sizes.items()}
     manifest = dataclasses.replace(checkpoint.manifest, placements=placements)
     if ranks == 1:
         write_checkpoint_file(target, manifest.to_text(), arrays_of_rank(checkpoint, placements, 0))
@@ -74,7 +72,7 @@ def arrays_of_rank(checkpoint: Checkpoint, placements: dict[str, Placement], ran
 
 def _whole_number(word: str) -> int:
     if not re.fullmatch("[1-9][0-9]{0,8}", word):
-        raise InputError(f"{word}: RANKS and REPLICATE_BELOW must be whole numbers, at least 1")
+        raise InputError(f"{word}: RANKS must be a whole number, at least 1")
     return int(word)
 
 
@@ -83,22 +81,8 @@ def inspect(checkpoint: Checkpoint) -> list[str]:
     manifest, progress = checkpoint.manifest, checkpoint.manifest.progress
     lines = [f"{checkpoint.path}: {manifest.model}, epoch {progress.epoch}, step {progress.step}"]
     for name, placement in manifest.placements.items():
-        lines.append(f"{name}: {len(placement.table_sizes)} tables on {placement.ranks} ranks")
-        for field, size in enumerate(placement.table_sizes):
-            lines.append(f"  field {field}, {size:,} rows: {_where(placement, field)}")
+        tables = f"{len(placement.table_sizes)} tables of {placement.total:,} rows"
+        lines.append(f"{name}: {tables}, striped over {placement.ranks} ranks")
+        lines += [f"  field {field}: {size:,} rows" for field, size in enumerate(placement.table_sizes)]
     lines += [f"{name}: {' x '.join(map(str, shape))}" for name, shape in checkpoint.arrays.shapes.items()]
     return lines
-
-
-def _where(placement: Placement, field: int) -> str:
-    if field in placement.replicated:
-        return "replicated"
-    pieces = [
-        (rank, piece)
-        for rank, held in enumerate(placement.pieces)
-        for piece in held
-        if piece.field == field and piece.rows
-    ]
-    if field in placement.cut:
-        return "row ranges " + ", ".join(f"[{piece.start}, {piece.stop}) on rank {rank}" for rank, piece in pieces)
-    return f"whole on rank {pieces[0][0]}"

@@ -1,98 +1,58 @@
 """One training step, and one evaluation step: what runs for every batch.
 
-The look-up stands outside differentiation, so a step costs the same for a thousand rows and for a billion.
+The look-up stands outside differentiation, so a step costs the same for a thousand table rows and for a billion.
 """
 
 import mindspore as ms
 import numpy as np
 from mindspore import ParameterTuple, Tensor, nn, ops
 
-from utils.compiled import CompiledCell
 from utils.device import host_view
+from utils.embedding.lookups import DirectLookup, ExchangedLookup
 from utils.embedding.tables import EmbeddingTables
-from utils.layers import Rows, SumOverRanks
+from utils.layers import Rows
+from utils.training.loss_scale import LossScale
+from utils.training.packing import Packing
+from utils.training.sums import SumInOneMessage
 
-
-class TrainStep:
-    """Called for a batch, updates every weight once and returns the mean loss over the global batch.
-
-    Everything happens in one graph, but for the updates of tables on a CPU: there the graph gives their gradients back
-    and the host, which shares the tables' memory, applies them.
-    """
-
-    def __init__(
-        self,
-        network: nn.Cell,
-        tables: tuple[EmbeddingTables, ...],
-        optimizers: tuple[nn.Cell, ...],
-        *,
-        loss_scale: float = 1.0,
-        clip_norm: float = 0.0,
-        target: str = "CPU",
-    ) -> None:
-        """`optimizers` are those of the network's weights.
-
-        `loss_scale` keeps float16 gradients from vanishing; `clip_norm` bounds the norm of all gradients together (0:
-        no bound).
-        """
-        on_host = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
-        self.host_optimizers = [one.optimizer for one, here in zip(tables, on_host, strict=True) if here]
-        self.loss_scale = np.float32(loss_scale)
-        self.graph = StepGraph(network, tables, optimizers, on_host, loss_scale, clip_norm)
-        self._run_graph = CompiledCell(self.graph)
-
-    def __call__(
-        self,
-        ids: np.ndarray,
-        dense: np.ndarray,
-        label: np.ndarray,
-        present: np.ndarray,
-        keys: np.ndarray,
-        global_rows: int,
-        hyper: tuple[np.ndarray, ...],
-    ) -> Tensor:
-        """The inputs are those of StepGraph.construct, but for `global_rows`, those that all ranks have together."""
-        shares = present * (self.loss_scale / np.float32(global_rows))
-        arrays = (ids, dense, label, present, shares, keys, *hyper)
-        loss, for_host = self._run_graph(*map(Tensor.from_numpy, arrays))
-        numbers = tuple([number.item() for number in hyper])
-        for optimizer, (rows, gradient) in zip(self.host_optimizers, for_host, strict=True):
-            optimizer.update_on_host(*_flat(host_view(rows, np.int32), host_view(gradient)), numbers)
-        return loss
-
-    def set_train(self) -> None:
-        """Switch the network, which evaluation shares, back to training."""
-        self.graph.set_train(True)
+Lookup = DirectLookup | ExchangedLookup
 
 
 class StepGraph(nn.Cell):
-    """construct(...) -> the mean loss of the batch, and for tables that the host updates the held rows and gradients.
+    """construct(ints, floats) -> the mean loss of the global batch; for the tables that the host updates, the held rows
+    and their gradients; what the ranks' batches after the next need; and whether the step was finite.
 
-    Its inputs: ids (B, F) int32; dense (B, d), label, present and shares (B, 1) float32, a row's share being the loss
-    scale over the rows of the global batch, and 0 where it is not present; keys (B, 1) int32, random numbers for
-    dropout; and the three numbers of `utils.training.schedule.hyper_at`, float32 scalars.
+    `ints` are, packed: counts (2,), the rows of this rank's part that are present and those of the global batch; keys
+    (B, 1), random numbers for dropout; and the look-up's own inputs. `floats`: dense (B, d), label (B, 1), and the
+    three numbers of utils.training.schedule.hyper_at.
     """
 
     def __init__(
         self,
         network: nn.Cell,
+        lookup: Lookup,
         tables: tuple[EmbeddingTables, ...],
         optimizers: tuple[nn.Cell, ...],
         on_host: tuple[bool, ...],
-        loss_scale: float,
+        *,
+        scale: LossScale | None,
         clip_norm: float,
+        ints: Packing,
+        floats: Packing,
     ) -> None:
+        """`optimizers` are those of the network's weights, `on_host` says which tables the host updates."""
         super().__init__(auto_prefix=False)
         self.network = network.set_train(True)
+        self.lookup = lookup
         self.tables = nn.CellList(list(tables), auto_prefix=False)
         self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
-        self.on_host, self.loss_scale, self.clip_norm = on_host, loss_scale, clip_norm
-        # Every rank holds the replicated tables, which lie first in its memory.
-        self.replicated_rows = tuple(one.placement.replicated_rows() for one in tables)
-        self.sum_over_ranks = SumOverRanks()
+        self.on_host, self.scale, self.clip_norm = on_host, scale, clip_norm
+        self.ints, self.floats = ints, floats
+        self.places = Tensor(np.arange(ints.shapes[1][0], dtype=np.int32).reshape(-1, 1))
         self.cross_entropy = ops.SigmoidCrossEntropyWithLogits()
         weights = [weight for optimizer in optimizers for weight in optimizer.weights]
         self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
+        self.sum_over_ranks = SumInOneMessage()
         self.value_and_grad = ops.value_and_grad(self.loss, 0, ParameterTuple(weights))
 
     def loss(self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, rows: Rows, shares: Tensor) -> Tensor:
@@ -101,60 +61,80 @@ class StepGraph(nn.Cell):
         return (self.cross_entropy(logits, label) * shares).sum()
 
     def construct(
-        self,
-        ids: Tensor,
-        dense: Tensor,
-        label: Tensor,
-        present: Tensor,
-        shares: Tensor,
-        keys: Tensor,
-        learning_rate: Tensor,
-        beta1_power: Tensor,
-        beta2_power: Tensor,
-    ) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...]]:
-        embeddings = lookup(self.tables, ids)
+        self, ints: Tensor, floats: Tensor
+    ) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...], Tensor | int, Tensor | bool]:
+        int_parts = self.ints.parts_of(ints)
+        counts, keys, looked_up = int_parts[0], int_parts[1], int_parts[2:]
+        dense, label, hyper = self.floats.parts_of(floats)
+        hyper = (hyper[0], hyper[1], hyper[2])
+        embeddings, held, need = self.lookup.look_up(looked_up)
+        present = (self.places < counts[0]).astype(ms.float32)
+        scale = 1.0 if self.scale is None else self.scale.value
+        shares = present * (scale / counts[1].astype(ms.float32))
         loss, gradients = self.value_and_grad(embeddings, dense, label, (present, keys), shares)
-        of_weights = self.scaled(self.summed(gradients[1]), 1 / self.loss_scale)
+        unscaled = None if self.scale is None else 1.0 / scale
+        pairs = self.lookup.gradients(looked_up, held, scaled(gradients[0], unscaled))
         rows, of_tables = (), ()
-        for tables, gradient in zip(self.tables, self.scaled(gradients[0], 1 / self.loss_scale)):  # noqa: B905
-            held_rows, applied = tables.gradient(ids, gradient)
-            rows, of_tables = (*rows, held_rows), (*of_tables, applied)
+        for tables, pair in zip(self.tables, pairs):  # noqa: B905 (graph mode has no strict zip)
+            rows, of_tables = (*rows, pair[0]), (*of_tables, tables.optimizer.gradient(pair[0], pair[1]))
+        of_weights = scaled(gradients[1], unscaled)
+        loss = loss if unscaled is None else loss * unscaled
+        if self.clip_norm > 0 or self.scale is not None:
+            of_weights, (loss, squares) = self.sum_over_ranks(of_weights, (loss, self.squares(rows, of_tables)))
+        else:
+            of_weights, (loss,) = self.sum_over_ranks(of_weights, (loss,))
         if self.clip_norm > 0:
-            factor = self.clip_factor(rows, of_weights, of_tables)
-            of_weights, of_tables = self.scaled(of_weights, factor), self.scaled(of_tables, factor)
-        hyper = (learning_rate, beta1_power, beta2_power)
-        for i, optimizer in enumerate(self.optimizers):
-            optimizer(of_weights[self.ends[i] : self.ends[i + 1]], hyper)
+            factor = self.clip_factor(of_weights, squares)
+            of_weights, of_tables = scaled(of_weights, factor), scaled(of_tables, factor)
+        finite = True
+        if self.scale is None:
+            self.update(of_weights, rows, of_tables, hyper)
+        else:
+            finite = self.scale.is_finite((*of_weights, loss, squares))
+            if finite:
+                self.update(of_weights, rows, of_tables, hyper)
+            loss = ops.depend(loss, self.scale.after_step(finite))
         for_host = ()
-        for i, tables in enumerate(self.tables):
+        for i in range(len(self.tables)):
             if self.on_host[i]:
                 for_host = (*for_host, (rows[i], of_tables[i]))
-            else:
-                tables.optimizer(*_flat(rows[i], of_tables[i]), hyper)
-        (loss,) = self.scaled((loss,), 1 / self.loss_scale)
-        return self.sum_over_ranks(loss), for_host
+        return loss, for_host, need, finite
 
-    def summed(self, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The network's gradients, of all ranks together."""
-        return tuple([self.sum_over_ranks(gradient) for gradient in gradients])
+    def update(
+        self, of_weights: tuple[Tensor, ...], rows: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], hyper: tuple
+    ) -> None:
+        """Update the network's weights, and the tables that the host does not."""
+        for i, optimizer in enumerate(self.optimizers):
+            optimizer(of_weights[self.ends[i] : self.ends[i + 1]], hyper)
+        for i, tables in enumerate(self.tables):
+            if not self.on_host[i]:
+                tables.optimizer(*flat(rows[i], of_tables[i]), hyper)
 
-    def clip_factor(
-        self, rows: tuple[Tensor, ...], of_weights: tuple[Tensor, ...], of_tables: tuple[Tensor, ...]
-    ) -> Tensor:
-        """What the gradients are multiplied by, so that their norm is at most `clip_norm`."""
+    def squares(self, rows: tuple[Tensor, ...], of_tables: tuple[Tensor, ...]) -> Tensor:
+        """Sum of squares of the gradients of this rank's table rows."""
         squares = ops.zeros((), ms.float32)
+        for i, tables in enumerate(self.tables):
+            squares = squares + tables.optimizer.squared_norm(*flat(rows[i], of_tables[i]))
+        return squares
+
+    def clip_factor(self, of_weights: tuple[Tensor, ...], squares: Tensor) -> Tensor:
+        """What the gradients are multiplied by, so that their norm is at most `clip_norm`."""
         for gradient in of_weights:
             squares = squares + gradient.square().sum()
-        for i, tables in enumerate(self.tables):
-            squares = squares + self.sum_over_ranks(
-                tables.optimizer.squared_norm(*_flat(rows[i], of_tables[i]), self.replicated_rows[i])
-            )
         return ops.minimum(self.clip_norm / (ops.sqrt(squares) + 1e-6), 1.0)
 
-    def scaled(self, gradients: tuple[Tensor, ...], factor: Tensor | float) -> tuple[Tensor, ...]:
-        if isinstance(factor, float) and factor == 1.0:
-            return gradients
-        return tuple([gradient * factor for gradient in gradients])
+
+class HostUpdates:
+    """Applies to tables on a CPU what the graph gives back: the host shares the tables' memory."""
+
+    def __init__(self, tables: tuple[EmbeddingTables, ...], target: str) -> None:
+        self.here = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
+        self._optimizers = [one.optimizer for one, here in zip(tables, self.here, strict=True) if here]
+
+    def apply(self, for_host: tuple[tuple[Tensor, Tensor], ...], hyper: tuple[float, ...]) -> None:
+        """Update each table by its rows and their gradients."""
+        for optimizer, (rows, gradient) in zip(self._optimizers, for_host, strict=True):
+            optimizer.update_on_host(*flat(host_view(rows, np.int32), host_view(gradient)), hyper)
 
 
 class ScoreStep(nn.Cell):
@@ -162,32 +142,48 @@ class ScoreStep(nn.Cell):
 
     def __init__(self, network: nn.Cell, tables: tuple[EmbeddingTables, ...]) -> None:
         super().__init__(auto_prefix=False)
-        self.network = network
-        self.tables = nn.CellList(list(tables), auto_prefix=False)
+        self.network, self.lookup = network, DirectLookup(tables)
         self.sigmoid = ops.Sigmoid()
 
     def construct(self, ids: Tensor, dense: Tensor) -> Tensor:
-        embeddings = lookup(self.tables, ids)
-        present = ops.ones_like(dense[:, :1])
-        logits = self.network(embeddings, dense, (present, present.astype(ms.int32)))
-        return self.sigmoid(logits.astype(ms.float32))
+        embeddings, _, _ = self.lookup.look_up((ids,))
+        return self.sigmoid(logits_of(self.network, embeddings, dense))
 
 
-def lookup(all_tables: nn.CellList, ids: Tensor) -> tuple[Tensor, ...]:
-    """What every table gives for ids (B, F): (B, F, D) each."""
-    embeddings = ()
-    for tables in all_tables:
-        embeddings += (tables.lookup(ids),)
-    return embeddings
+class RankScoreGraph(nn.Cell):
+    """construct(ints, floats) -> this rank's probabilities (B, 1) float32, and what the ranks' batches ahead need.
+
+    `ints` are the look-up's inputs, packed, `floats` dense (B, d).
+    """
+
+    def __init__(self, network: nn.Cell, lookup: ExchangedLookup, ints: Packing, floats: Packing) -> None:
+        super().__init__(auto_prefix=False)
+        self.network, self.lookup, self.ints, self.floats = network, lookup, ints, floats
+        self.sigmoid = ops.Sigmoid()
+
+    def construct(self, ints: Tensor, floats: Tensor) -> tuple[Tensor, Tensor]:
+        embeddings, _, need = self.lookup.look_up(self.ints.parts_of(ints))
+        (dense,) = self.floats.parts_of(floats)
+        return self.sigmoid(logits_of(self.network, embeddings, dense)), need
 
 
-def _flat(rows: Tensor | np.ndarray, gradient: Tensor | np.ndarray) -> tuple:
+def logits_of(network: nn.Cell, embeddings: tuple[Tensor, ...], dense: Tensor) -> Tensor:
+    """What a network that is evaluated gives, (B, 1) float32: every row is there, and nothing is drawn."""
+    present = ops.ones_like(dense[:, :1])
+    return network(embeddings, dense, (present, present.astype(ms.int32))).astype(ms.float32)
+
+
+def scaled(gradients: tuple[Tensor, ...], factor: Tensor | None) -> tuple[Tensor, ...]:
+    """The gradients times a factor, or as they are for None."""
+    if factor is None:
+        return gradients
+    return tuple([gradient * factor for gradient in gradients])
+
+
+def flat(rows: Tensor | np.ndarray, gradient: Tensor | np.ndarray) -> tuple:
     """Rows (n,) and gradients (n, D). The host flattens what it gets itself, for nothing: in a graph it is a copy."""
     return rows.reshape(-1), gradient.reshape(-1, gradient.shape[-1])
 
 
 def _ends(lengths: list[int]) -> tuple[int, ...]:
-    ends = [0]
-    for length in lengths:
-        ends.append(ends[-1] + length)
-    return tuple(ends)
+    return tuple(np.cumsum([0, *lengths]).tolist())

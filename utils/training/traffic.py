@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mindspore import nn
 from mindspore.train.anf_ir_pb2 import DataType, ModelProto, NodeProto
 
-from utils.embedding.placement import Placement, bytes_sent
+from utils.embedding.placement import exchange_bytes
 
 # The share of its output that a rank sends on N ranks. An all-gather's output is N parts, of which this rank's goes
 # to N - 1 others; of an all-to-all's N blocks one stays; a ring's all-reduce sums in N - 1 parts and spreads in N - 1.
@@ -49,14 +49,14 @@ def traffic_in(graph: bytes, ranks: int) -> Traffic:
     )
 
 
-def traffic_line(traffic: Traffic, tables: Sequence[tuple[Placement, int]], fields: int, batch_size: int) -> str:
-    """What training says about its traffic, beside the plan of its `tables` (placement and width of each)."""
+def traffic_line(traffic: Traffic, capacities: Sequence[int], row_widths: Sequence[int], ranks: int) -> str:
+    """What training says about its traffic, beside the plan of each group of tables: capacity, and numbers of a row."""
     all_to_all = traffic.collectives["AlltoAll"] > 0
-    planned = bytes_sent(tables, fields, batch_size, all_to_all=all_to_all)
+    planned = exchange_bytes(ranks, capacities, row_widths, all_to_all=all_to_all)
     agrees = "as planned" if traffic.exchange == planned else f"but {planned:,} were planned: please report this"
     return (
         f"exchange: {traffic.exchange:,} bytes sent a step and rank, {agrees}; "
-        f"sums of gradients and loss: {traffic.sums:,} bytes"
+        f"sums of gradients and loss: {traffic.sums:,} bytes; {sum(traffic.collectives.values())} messages"
     )
 
 

@@ -29,7 +29,7 @@ from utils.training.signals import Signals
 # What may differ when training resumes: where things lie, and how long and how it is watched.
 _MAY_CHANGE = {
     "dataset_path", "ckpt_path", "loss_file_name", "eval_file_name", "do_eval", "resume", "init_checkpoint", "epochs",
-    "batch_size", "eval_batch_size", "patience", "replicate_below", "save_checkpoint_steps", "keep_checkpoint_max",
+    "batch_size", "eval_batch_size", "patience", "save_checkpoint_steps", "keep_checkpoint_max",
     "log_every", "num_parallel_workers", "profile",
 }  # fmt: skip
 

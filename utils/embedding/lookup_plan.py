@@ -1,0 +1,123 @@
+"""Which table rows a batch needs: each distinct row once, and which of them each of the batch's ids means.
+
+Worked out on the host, by compiled code that leaves the GIL alone, while the step before runs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from utils.embedding.placement import Placement
+
+NOTHING = -1
+"""In the place of an id: padding. In the place of a row: an answer that nobody asked for."""
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Knuth, The Art of Computer Programming 3, 6.4
+
+
+@dataclass(frozen=True, eq=False)
+class LookupPlan:
+    """The U distinct rows of a batch's n ids in one group of tables, by the rank that holds them."""
+
+    places: np.ndarray
+    """int32 (U,): where each lies on its rank; rank after rank, those of one rank in the batch's order."""
+    starts: np.ndarray
+    """int64 (N + 1,): where the rows of each rank begin in `places`."""
+    answers: np.ndarray
+    """int32 (n,): which of `places` each id means; NOTHING for padding and for rows that are not present."""
+    order: np.ndarray
+    """int32 (n,): the places of the ids, sorted by `answers`; those of NOTHING last."""
+
+    @property
+    def most_asked(self) -> int:
+        """How many rows are asked of the rank that is asked for most."""
+        return int(np.diff(self.starts).max())
+
+    def asked_into(self, asked: np.ndarray) -> None:
+        """Write the places that each rank is asked for into `asked`, int32 (N, K), NOTHING behind them."""
+        asked.fill(NOTHING)
+        for rank, block in enumerate(asked):
+            rows = self.places[self.starts[rank] : self.starts[rank + 1]]
+            block[: len(rows)] = rows
+
+    def where_into(self, where: np.ndarray, capacity: int) -> None:
+        """Write which of the N x `capacity` answers each id gets into `where`, int32 (n,); one behind them for none."""
+        _where(self.answers, self.starts, len(self.places), capacity, where)
+
+
+def plan_lookup(ids: np.ndarray, present: int, placement: Placement) -> LookupPlan:
+    """The plan of ids int32 (B, >= F), of which the first F columns and the first `present` rows are looked up."""
+    fields, count = len(placement.table_sizes), len(ids) * len(placement.table_sizes)
+    answers, order = np.empty(count, np.int32), np.empty(count, np.int32)
+    places, starts = np.empty(count, np.int32), np.zeros(placement.ranks + 1, np.int64)
+    bits = max(4, int(2 * count).bit_length())
+    distinct = _plan(ids, fields, present, placement.offsets, bits, answers, order, places, starts)
+    return LookupPlan(places[:distinct], starts, answers, order)
+
+
+@njit(nogil=True, cache=True)
+def _plan(ids, fields, present, offsets, bits, answers, order, places, starts):
+    """Fill `answers`, `order`, `places` and `starts`; returns the number of distinct rows."""
+    ranks, shift, mask = starts.size - 1, np.uint64(64 - bits), (1 << bits) - 1
+    slots = np.full(1 << bits, -1, np.int32)
+    rows, times = np.empty(answers.size, np.int64), np.zeros(answers.size, np.int32)
+    found, asking = 0, 0
+    for i in range(ids.shape[0]):
+        for j in range(fields):
+            place = i * fields + j
+            if i >= present or ids[i, j] < 0:
+                answers[place] = NOTHING
+                continue
+            asking += 1
+            row = offsets[j] + ids[i, j]
+            slot = np.int64((np.uint64(row) * _GOLDEN) >> shift)
+            while slots[slot] >= 0 and rows[slots[slot]] != row:
+                slot = (slot + 1) & mask
+            if slots[slot] < 0:
+                slots[slot] = found
+                rows[found] = row
+                starts[row % ranks + 1] += 1
+                found += 1
+            answers[place] = slots[slot]
+            times[slots[slot]] += 1
+    for rank in range(ranks):
+        starts[rank + 1] += starts[rank]
+    _sort(rows, times, found, asking, starts, answers, order, places)
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _sort(rows, times, found, asking, starts, answers, order, places):
+    """Number the distinct rows by rank, and sort the ids by that number."""
+    ranks = starts.size - 1
+    cursor, number = starts[:-1].copy(), np.empty(found, np.int32)
+    ends = np.empty(found + 1, np.int64)
+    for i in range(found):
+        rank = rows[i] % ranks
+        number[i] = cursor[rank]
+        places[number[i]] = rows[i] // ranks
+        ends[number[i] + 1] = times[i]
+        cursor[rank] += 1
+    ends[0] = 0
+    for i in range(found):
+        ends[i + 1] += ends[i]
+    for place in range(answers.size):
+        if answers[place] < 0:
+            order[asking] = place
+            asking += 1
+        else:
+            answers[place] = number[answers[place]]
+            order[ends[answers[place]]] = place
+            ends[answers[place]] += 1
+
+
+@njit(nogil=True, cache=True)
+def _where(answers, starts, distinct, capacity, where):
+    ranks = starts.size - 1
+    slots = np.empty(distinct, np.int32)
+    for rank in range(ranks):
+        for row in range(starts[rank], starts[rank + 1]):
+            slots[row] = rank * capacity + row - starts[rank]
+    for place in range(answers.size):
+        where[place] = slots[answers[place]] if answers[place] >= 0 else ranks * capacity

@@ -1,0 +1,231 @@
+"""How a step gets the vectors of its ids, and brings their gradients back to the rows they came from.
+
+Three cells with the same two methods, all outside differentiation:
+
+    look_up(inputs) -> embeddings, one (B, F, D) for each of the tables; what `gradients` needs again; the ranks' need
+    gradients(inputs, held, d_embeddings) -> for each of the tables, rows (n,) that this rank holds, NOTHING for none,
+                                             and the gradients (n, D) that fall on them, 0 for none
+
+`inputs` are the int32 parts that `input_shapes` lists. Gradients are of the mean over the global batch, so those of all
+ranks are summed.
+"""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from utils.embedding.exchange import Exchange
+from utils.embedding.lookup_plan import NOTHING
+from utils.embedding.tables import EmbeddingTables, groups_of
+
+
+class DirectLookup(nn.Cell):
+    """On one rank: every id is a row. Inputs: ids (B, C)."""
+
+    def __init__(self, tables: tuple[EmbeddingTables, ...]) -> None:
+        super().__init__(auto_prefix=False)
+        self.tables = nn.CellList(list(tables), auto_prefix=False)
+        offsets = {one.fields: Tensor(one.placement.offsets.astype(np.int32)) for one in tables}
+        self.offsets = tuple(offsets[one.fields] for one in tables)
+        self.gather = ops.Gather()
+
+    def look_up(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | int]:
+        rows, embeddings = (), ()
+        for tables, offsets in zip(self.tables, self.offsets):  # noqa: B905 (graph mode has no strict zip)
+            ids = inputs[0]
+            own = (ids if ids.shape[1] == tables.fields else ids[:, : tables.fields]) + offsets
+            rows, embeddings = (*rows, own), (*embeddings, self.gather(tables.weight, own, 0))
+        return embeddings, rows, 0
+
+    def gradients(
+        self, inputs: tuple[Tensor, ...], rows: tuple[Tensor, ...], d_embeddings: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        found = ()
+        for own, gradient in zip(rows, d_embeddings):  # noqa: B905
+            found = (*found, (own, gradient))
+        return found
+
+
+class ExchangedLookup(nn.Cell):
+    """Each rank asks for each distinct row once; what it asks for is in its LookupPlan.
+
+    Inputs: asked (N, K of all groups + 1), the last column what the batch after next needs; then for each group which
+    of the answers each id gets (n,), and the places of the ids sorted by answer (n,).
+    """
+
+    def __init__(
+        self, tables: tuple[EmbeddingTables, ...], exchange: Exchange, capacities: tuple[int, ...], batch_size: int
+    ) -> None:
+        super().__init__(auto_prefix=False)
+        self.tables = nn.CellList(list(tables), auto_prefix=False)
+        self.exchange, self.capacities, self.ranks = exchange, capacities, exchange.ranks
+        groups = groups_of(tables)
+        self.members = tuple(members for _, members in groups)
+        self.order = tuple(np.argsort([place for members in self.members for place in members]).tolist())
+        self.widths = tuple(group.widths for group, _ in groups)
+        self.row_widths = tuple(group.row_width for group, _ in groups)
+        self.fields = tuple(len(group.placement.table_sizes) for group, _ in groups)
+        self.ends = _ends(capacities)
+        self.answer_ends = _ends(tuple(c * w for c, w in zip(capacities, self.row_widths, strict=True)))
+        ids = tuple(batch_size * fields for fields in self.fields)
+        self.input_shapes = ((self.ranks, sum(capacities) + 1), *((n,) for n in ids for _ in range(2)))
+        self.gather, self.concat, self.largest = ops.Gather(), ops.Concat(axis=1), ops.ReduceMax()
+
+    def look_up(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        asked_here = self.exchange(inputs[0])
+        held, answers = (), ()
+        for i, members in enumerate(self.members):
+            rows = asked_here[:, self.ends[i] : self.ends[i + 1]].reshape(-1)
+            held = (*held, rows)
+            answers = (*answers, self.vectors(rows, members).reshape(self.ranks, -1))
+        received = self.exchange(self.joined(answers))
+        embeddings = ()
+        for i in range(len(self.members)):
+            embeddings = (*embeddings, *self.spread(i, self.part(received, i), inputs[1 + 2 * i]))
+        return self.in_order(embeddings), held, self.largest(asked_here[:, -1])
+
+    def gradients(
+        self, inputs: tuple[Tensor, ...], held: tuple[Tensor, ...], d_embeddings: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        sums = ()
+        for i, members in enumerate(self.members):
+            of_ids = self.of_ids(d_embeddings, members)
+            answers = self.ranks * self.capacities[i]
+            sums = (*sums, sum_by_answer(of_ids, inputs[1 + 2 * i], inputs[2 + 2 * i], answers).reshape(self.ranks, -1))
+        received = self.exchange(self.joined(sums))
+        found = ()
+        for i in range(len(self.members)):
+            found = (*found, *self.by_table(i, held[i], self.part(received, i)))
+        return self.in_order(found)
+
+    def vectors(self, rows: Tensor, members: tuple[int, ...]) -> Tensor:
+        """rows (n,) of this rank -> their vectors in all tables of a group, one after the other (n, D of all)."""
+        rows = ops.maximum(rows, 0)
+        vectors = ()
+        for place in members:
+            vectors = (*vectors, self.gather(self.tables[place].weight, rows, 0))
+        return self.joined(vectors)
+
+    def spread(self, group: int, answers: Tensor, where: Tensor) -> tuple[Tensor, ...]:
+        """Answers (n, D of all) -> what each id gets of each of a group's tables (B, F, D); zeros behind the last."""
+        answers = ops.concat((answers, ops.zeros((1, self.row_widths[group]), ms.float32)), 0)
+        vectors = self.gather(answers, where, 0).reshape(-1, self.fields[group], self.row_widths[group])
+        spread, start = (), 0
+        for width in self.widths[group]:
+            spread = (*spread, vectors[:, :, start : start + width])
+            start += width
+        return spread
+
+    def of_ids(self, d_embeddings: tuple[Tensor, ...], members: tuple[int, ...]) -> Tensor:
+        """The gradients of a group's embeddings, an id a row: (B F, D of all)."""
+        gradients = ()
+        for place in members:
+            gradients = (*gradients, d_embeddings[place].reshape(-1, d_embeddings[place].shape[2]))
+        return self.joined(gradients)
+
+    def by_table(self, group: int, rows: Tensor, gradients: Tensor) -> tuple[tuple[Tensor, Tensor], ...]:
+        """Gradients (n, D of all) of rows (n,), table by table."""
+        found, start = (), 0
+        for width in self.widths[group]:
+            found = (*found, (rows, gradients[:, start : start + width]))
+            start += width
+        return found
+
+    def part(self, received: Tensor, group: int) -> Tensor:
+        """A group's part of a message (N, ...): an answer a row (N K, D of all)."""
+        block = received[:, self.answer_ends[group] : self.answer_ends[group + 1]]
+        return block.reshape(-1, self.row_widths[group])
+
+    def joined(self, parts: tuple[Tensor, ...]) -> Tensor:
+        return parts[0] if len(parts) == 1 else self.concat(parts)
+
+    def in_order(self, by_group: tuple) -> tuple:
+        """What was found group by group, in the order of the tables."""
+        ordered = ()
+        for place in self.order:
+            ordered = (*ordered, by_group[place])
+        return ordered
+
+
+class RoundsLookup(ExchangedLookup):
+    """An exchange for batches that need more than any capacity: as many rounds as it takes, group after group.
+
+    Inputs: how many rounds (1,), what the batch after next needs (N, 1); then for each group its plan's `places` (n,),
+    `starts` (N + 1,), `answers` (n,), of each row the round and the answer in it that it comes by (n,) each, and
+    `order` (n,). Gradients are summed over the rounds in an array of as many rows as the rank holds.
+    """
+
+    def __init__(
+        self, tables: tuple[EmbeddingTables, ...], exchange: Exchange, capacities: tuple[int, ...], batch_size: int
+    ) -> None:
+        super().__init__(tables, exchange, capacities, batch_size)
+        ids = tuple(batch_size * fields for fields in self.fields)
+        of_groups = ((size,) for n in ids for size in (n, self.ranks + 1, n, n, n, n))
+        self.input_shapes = ((1,), (self.ranks, 1), *of_groups)
+        self.steps = tuple(Tensor(np.arange(capacity, dtype=np.int32)) for capacity in capacities)
+        self.held_rows = tuple(Tensor(np.arange(tables[m[0]].weight.shape[0], dtype=np.int32)) for m in self.members)
+
+    def look_up(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
+        need = self.largest(self.exchange(inputs[1]))
+        embeddings = ()
+        for i, members in enumerate(self.members):
+            places, starts, answers, its_round, slots, _ = inputs[2 + 6 * i : 8 + 6 * i]
+            found = ops.zeros((places.shape[0], self.row_widths[i]), ms.float32)
+            number = Tensor(0, ms.int32)
+            while number < inputs[0][0]:
+                rows = self.exchange(self.asked(i, places, starts, number)).reshape(-1)
+                blocks = self.vectors(rows, members).reshape(self.ranks, -1)
+                received = self.exchange(blocks).reshape(-1, self.row_widths[i])
+                now = (its_round == number).expand_dims(1)
+                found = ops.select(now.broadcast_to(found.shape), self.gather(received, slots, 0), found)
+                number = number + 1
+            where = ops.select(answers >= 0, answers, ops.full_like(answers, places.shape[0]))
+            embeddings = (*embeddings, *self.spread(i, found, where))
+        return self.in_order(embeddings), (), need
+
+    def gradients(
+        self, inputs: tuple[Tensor, ...], held: tuple[Tensor, ...], d_embeddings: tuple[Tensor, ...]
+    ) -> tuple[tuple[Tensor, Tensor], ...]:
+        found = ()
+        for i, members in enumerate(self.members):
+            places, starts, answers, _, _, order = inputs[2 + 6 * i : 8 + 6 * i]
+            where = ops.select(answers >= 0, answers, ops.full_like(answers, places.shape[0]))
+            sums = sum_by_answer(self.of_ids(d_embeddings, members), where, order, places.shape[0])
+            height = self.held_rows[i].shape[0]
+            total = ops.zeros((height, self.row_widths[i] + 1), ms.float32)  # the last column counts who asked
+            number = Tensor(0, ms.int32)
+            while number < inputs[0][0]:
+                rows = self.exchange(self.asked(i, places, starts, number)).reshape(-1)
+                own, here = self.in_round(i, starts, number, places.shape[0])
+                blocks = self.gather(sums, own.reshape(-1), 0) * here.reshape(-1, 1).astype(ms.float32)
+                received = self.exchange(blocks.reshape(self.ranks, -1)).reshape(-1, self.row_widths[i])
+                asked_for = (rows >= 0).astype(ms.float32).expand_dims(1)
+                segments = ops.select(rows >= 0, rows, ops.full_like(rows, height))
+                added = ops.unsorted_segment_sum(self.concat((received, asked_for)), segments, height + 1)
+                total = total + added[:height]
+                number = number + 1
+            asked_for = total[:, -1] > 0
+            rows = ops.select(asked_for, self.held_rows[i], ops.full_like(self.held_rows[i], NOTHING))
+            found = (*found, *self.by_table(i, rows, total[:, :-1]))
+        return self.in_order(found)
+
+    def asked(self, group: int, places: Tensor, starts: Tensor, number: Tensor) -> Tensor:
+        """What each rank is asked for in a round (N, K)."""
+        own, here = self.in_round(group, starts, number, places.shape[0])
+        asked = self.gather(places, own, 0)
+        return ops.select(here, asked, ops.full_like(asked, NOTHING))
+
+    def in_round(self, group: int, starts: Tensor, number: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Which of the plan's rows are asked for in a round (N, K), and where there is one (N, K)."""
+        own = starts[:-1].expand_dims(1) + number * self.capacities[group] + self.steps[group]
+        return ops.minimum(own, count - 1), own < starts[1:].expand_dims(1)
+
+
+def sum_by_answer(of_ids: Tensor, where: Tensor, order: Tensor, answers: int) -> Tensor:
+    """Sum the gradients (n, D) of the ids that get the same answer: (answers, D), always in the order of the batch."""
+    ordered = ops.gather(of_ids, order, 0)
+    return ops.unsorted_segment_sum(ordered, ops.gather(where, order, 0), answers + 1)[:answers]
+
+
+def _ends(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(np.cumsum((0, *sizes)).tolist())

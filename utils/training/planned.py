@@ -1,0 +1,88 @@
+"""Batches with what their exchange over ranks needs: planned in a thread, at capacities that all ranks agree on.
+
+A rank sees what the batch after the next needs while it makes a step, and says so in that step's message of ids; so all
+ranks know what a batch needs before its turn. Only the first two batches are agreed on by a message of their own.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import islice
+from typing import NamedTuple
+
+import numpy as np
+from mindspore import Tensor
+
+from utils.data.reading import Batch, in_background
+from utils.embedding.capacity import Ladder
+from utils.embedding.lookup_plan import LookupPlan, plan_lookup
+from utils.embedding.placement import TableGroup
+
+_AHEAD = 2
+Gather = Callable[[np.ndarray], np.ndarray]
+"""An int32 array (n, ...) of every rank, all of one shape -> (N n, ...), rank after rank."""
+
+
+class PlannedBatch(NamedTuple):
+    """A batch, and for each group of tables the plan of its look-ups."""
+
+    batch: Batch
+    plans: tuple[LookupPlan, ...]
+    need: int
+    """What all ranks agree that this batch needs (see Ladder)."""
+    need_ahead: int
+    """What this rank's batch after the next needs."""
+
+
+class Planner:
+    """Plans batches for a model's groups of tables. `taken` counts the steps at each need."""
+
+    def __init__(self, groups: tuple[TableGroup, ...], gather: Gather, ladder: Ladder | None = None) -> None:
+        """Without a `ladder` the first batches are measured for one."""
+        self.groups, self.ladder = groups, ladder
+        self.taken: Counter[int] = Counter()
+        self._gather = gather
+        self._agreed: deque[int | Tensor] = deque()
+
+    def planned(self, batches: Iterator[Batch]) -> Iterator[PlannedBatch]:
+        """The same batches with their plans; after each, `heard` must be called before the next is asked for."""
+        with closing(in_background(map(self._plan, batches))) as stream:
+            ahead = deque(islice(stream, _AHEAD))
+            self._agree(ahead)
+            while ahead:
+                batch, plans = ahead.popleft()
+                following = next(stream, None)
+                if following is not None:
+                    ahead.append(following)
+                need = self._agreed.popleft()
+                need = need if isinstance(need, int) else int(need.asnumpy())
+                self.taken[need] += 1
+                yield PlannedBatch(batch, plans, need, 0 if following is None else self._need(following[1]))
+
+    def heard(self, need: Tensor) -> None:
+        """Take note of what the step says that all ranks' batches after the next need."""
+        self._agreed.append(need)
+
+    def _plan(self, batch: Batch) -> tuple[Batch, tuple[LookupPlan, ...]]:
+        present = int(batch.present.sum())
+        return batch, tuple(plan_lookup(batch.ids, present, group.placement) for group in self.groups)
+
+    def _need(self, plans: tuple[LookupPlan, ...]) -> int:
+        return self.ladder.need([plan.most_asked for plan in plans])
+
+    def _agree(self, first: deque[tuple[Batch, tuple[LookupPlan, ...]]]) -> None:
+        if self.ladder is None:
+            self.ladder = self._measured(first)
+        needs = [self._need(plans) for _, plans in first]
+        needs += [0] * (_AHEAD - len(needs))
+        everyone = self._gather(np.array([needs], np.int32))
+        self._agreed = deque(everyone.max(axis=0).tolist())
+
+    def _measured(self, first: deque[tuple[Batch, tuple[LookupPlan, ...]]]) -> Ladder:
+        counts = np.zeros((1, len(self.groups)), np.int32)
+        for _, plans in first:
+            counts = np.maximum(counts, [[len(plan.places) for plan in plans]]).astype(np.int32)
+        distinct = self._gather(counts).max(axis=0).tolist()
+        batch_size = len(first[0][0].ids)
+        most = [min(batch_size * len(group.placement.table_sizes), group.placement.rows(0)) for group in self.groups]
+        return Ladder.of(distinct, most, self.groups[0].placement.ranks)

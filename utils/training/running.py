@@ -1,0 +1,197 @@
+"""Steps as they are called: a batch packed for its graph, the graph chosen by what the batch needs, the host's updates.
+
+A graph is compiled for each rung of the ladder that is taken, and one for rounds: four at most.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from utils.compiled import CompiledCell
+from utils.data.reading import Batch
+from utils.embedding.exchange import Exchange, exchange_for
+from utils.embedding.lookups import DirectLookup, ExchangedLookup, RoundsLookup
+from utils.embedding.tables import EmbeddingTables, groups_of
+from utils.training.loss_scale import LossScale
+from utils.training.packing import Packing
+from utils.training.planned import PlannedBatch, Planner
+from utils.training.ranks import gather
+from utils.training.step import HostUpdates, RankScoreGraph, ScoreStep, StepGraph
+
+Key = tuple[tuple[int, ...], tuple[int, ...], int]
+"""Of a graph: the shapes of a batch's ids and dense values, and the rung, or how many rungs there are for rounds."""
+
+
+class Lookups:
+    """The look-ups of a model's tables, and batches planned for them.
+
+    Where every id is a row, on one rank of a CPU, nothing is planned.
+    """
+
+    def __init__(self, tables: tuple[EmbeddingTables, ...], target: str, ranks: int) -> None:
+        self.tables = tables
+        self.is_direct = ranks == 1 and target == "CPU"
+        self.planner = None if self.is_direct else Planner(tuple(group for group, _ in groups_of(tables)), gather)
+        self._exchange: Exchange | None = None if self.is_direct else exchange_for(target)
+
+    def planned(self, batches: Iterator[Batch]) -> Iterator[PlannedBatch]:
+        """The batches, with plans where there is something to plan."""
+        if self.planner is None:
+            return (PlannedBatch(batch, (), 0, 0) for batch in batches)
+        return self.planner.planned(batches)
+
+    def key(self, planned: PlannedBatch) -> Key:
+        """Which graph a batch runs in."""
+        number = 0 if self.planner is None else min(planned.need, self.planner.ladder.last + 1)
+        return planned.batch.ids.shape, planned.batch.dense.shape, number
+
+    def of(self, key: Key) -> tuple[nn.Cell, tuple[tuple[int, ...], ...]]:
+        """The look-up of a graph, and the shapes of its inputs."""
+        ids, _, number = key
+        if self.planner is None:
+            return DirectLookup(self.tables), (ids,)
+        rungs = self.planner.ladder.rungs
+        kind = ExchangedLookup if number < len(rungs) else RoundsLookup
+        lookup = kind(self.tables, self._exchange, rungs[min(number, len(rungs) - 1)], ids[0])
+        return lookup, lookup.input_shapes
+
+    def fill(self, inputs: tuple[np.ndarray, ...], planned: PlannedBatch) -> None:
+        """Write a batch's inputs of its look-up."""
+        if self.planner is None:
+            inputs[0][:] = planned.batch.ids
+            return
+        ladder = self.planner.ladder
+        if planned.need > ladder.last:
+            fill_rounds(inputs, planned, ladder.rungs[-1], ladder.rounds(planned.need))
+        else:
+            fill_exchanged(inputs, planned, ladder.rungs[planned.need])
+
+    def heard(self, need: Tensor) -> None:
+        """Take note of what a graph says that the ranks' batches ahead need."""
+        if self.planner is not None:
+            self.planner.heard(need)
+
+
+def fill_exchanged(inputs: tuple[np.ndarray, ...], planned: PlannedBatch, capacities: tuple[int, ...]) -> None:
+    """The inputs of an ExchangedLookup."""
+    asked, start = inputs[0], 0
+    asked[:, -1] = planned.need_ahead
+    for group, (plan, capacity) in enumerate(zip(planned.plans, capacities, strict=True)):
+        plan.asked_into(asked[:, start : start + capacity])
+        plan.where_into(inputs[1 + 2 * group], capacity)
+        inputs[2 + 2 * group][:] = plan.order
+        start += capacity
+
+
+def fill_rounds(
+    inputs: tuple[np.ndarray, ...], planned: PlannedBatch, capacities: tuple[int, ...], rounds: int
+) -> None:
+    """The inputs of a RoundsLookup."""
+    inputs[0][0], inputs[1][:] = rounds, planned.need_ahead
+    for group, (plan, capacity) in enumerate(zip(planned.plans, capacities, strict=True)):
+        places, starts, answers, its_round, slots, order = inputs[2 + 6 * group : 8 + 6 * group]
+        for array in (places, its_round, slots):
+            array.fill(0)
+        distinct = len(plan.places)
+        rank = np.repeat(np.arange(len(starts) - 1), np.diff(plan.starts))
+        within = np.arange(distinct) - plan.starts[rank]
+        places[:distinct], starts[:], answers[:], order[:] = plan.places, plan.starts, plan.answers, plan.order
+        its_round[:distinct], slots[:distinct] = within // capacity, rank * capacity + within % capacity
+        its_round[distinct:] = -1
+
+
+class TrainStep:
+    """Called for a batch, updates every weight once and returns the mean loss over the global batch."""
+
+    def __init__(
+        self,
+        network: nn.Cell,
+        tables: tuple[EmbeddingTables, ...],
+        optimizers: tuple[nn.Cell, ...],
+        *,
+        target: str,
+        ranks: int,
+        scale: LossScale | None = None,
+        clip_norm: float = 0.0,
+    ) -> None:
+        """`optimizers` are those of the network's weights; `clip_norm` bounds the norm of all gradients (0: none)."""
+        self.lookups = Lookups(tables, target, ranks)
+        self.network, self.tables, self.optimizers = network, tables, optimizers
+        self.scale, self.clip_norm = scale, clip_norm
+        self.last_graph: StepGraph | None = None
+        self._graphs: dict[Key, tuple[StepGraph, CompiledCell]] = {}
+        self._host = HostUpdates(tables, target)
+
+    def __call__(self, planned: PlannedBatch, keys: np.ndarray, hyper: tuple[np.ndarray, ...]) -> Tensor:
+        """`keys` (B, 1) int32 are the rows' random numbers, `hyper` those of utils.training.schedule.hyper_at."""
+        batch, key = planned.batch, self.lookups.key(planned)
+        graph, run = self.graph(key)
+        ints, (counts, own_keys, *looked_up) = graph.ints.empty(np.int32)
+        floats, (dense, label, numbers) = graph.floats.empty(np.float32)
+        counts[0], counts[1] = batch.present.sum(), batch.global_rows
+        own_keys[:], dense[:], label[:], numbers[:] = keys, batch.dense, batch.label, hyper
+        self.lookups.fill(tuple(looked_up), planned)
+        loss, for_host, need, finite = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
+        self.lookups.heard(need)
+        self.last_graph = graph
+        if self.scale is None or bool(finite):
+            self._host.apply(for_host, tuple(numbers.tolist()))
+        return loss
+
+    def set_train(self) -> None:
+        """Switch the network, which evaluation shares, back to training."""
+        self.network.set_train(True)
+
+    def graph(self, key: Key) -> tuple[StepGraph, CompiledCell]:
+        """The graph of a key, made when it is first asked for, and what runs it."""
+        if key not in self._graphs:
+            ids, dense, _ = key
+            lookup, shapes = self.lookups.of(key)
+            graph = StepGraph(
+                self.network, lookup, self.tables, self.optimizers, self._host.here, scale=self.scale,
+                clip_norm=self.clip_norm, ints=Packing(((2,), (ids[0], 1), *shapes)),
+                floats=Packing((dense, (ids[0], 1), (3,))),
+            )  # fmt: skip
+            self._graphs[key] = graph, CompiledCell(graph)
+        return self._graphs[key]
+
+
+class OneRankScorer:
+    """Scores batches by a step that holds all tables."""
+
+    def __init__(self, step: ScoreStep) -> None:
+        self.step = step
+        self._run = CompiledCell(step)
+
+    def scores(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Each batch and its rows' probabilities (B,); those of rows that are not present mean nothing."""
+        for batch in batches:
+            yield batch, self._run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]
+
+
+class RankScorer:
+    """Scores batches over several ranks, each rank its part; all must be given as many batches."""
+
+    def __init__(self, network: nn.Cell, tables: tuple[EmbeddingTables, ...], target: str, ranks: int) -> None:
+        self._network, self.lookups = network, Lookups(tables, target, ranks)
+        self._graphs: dict[Key, tuple[RankScoreGraph, CompiledCell]] = {}
+
+    def scores(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
+        """Each batch and its rows' probabilities (B,); those of rows that are not present mean nothing."""
+        for planned in self.lookups.planned(batches):
+            graph, run = self.graph(self.lookups.key(planned))
+            ints, looked_up = graph.ints.empty(np.int32)
+            self.lookups.fill(looked_up, planned)
+            dense = np.ascontiguousarray(planned.batch.dense).reshape(-1)
+            probabilities, need = run(Tensor.from_numpy(ints), Tensor.from_numpy(dense))
+            self.lookups.heard(need)
+            yield planned.batch, probabilities.asnumpy()[:, 0]
+
+    def graph(self, key: Key) -> tuple[RankScoreGraph, CompiledCell]:
+        """The graph of a key, made when it is first asked for, and what runs it."""
+        if key not in self._graphs:
+            lookup, shapes = self.lookups.of(key)
+            graph = RankScoreGraph(self._network, lookup, Packing(shapes), Packing((key[1],)))
+            self._graphs[key] = graph, CompiledCell(graph)
+        return self._graphs[key]
