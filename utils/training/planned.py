@@ -46,7 +46,7 @@ class Planner:
 
     def planned(self, batches: Iterator[Batch]) -> Iterator[PlannedBatch]:
         """The same batches with their plans; after each, `heard` must be called before the next is asked for."""
-        with closing(in_background(map(self._plan, batches))) as stream:
+        with closing(in_background(self._plan(batch) for batch in batches)) as stream:
             ahead = deque(islice(stream, _AHEAD))
             self._agree(ahead)
             while ahead:
