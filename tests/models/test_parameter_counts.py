@@ -100,12 +100,10 @@ def step_of(training: Training, features: Features, clip: float) -> dict[str, np
     random = np.random.default_rng(3)
     before = {name: array.copy() for name, array in training.arrays().items()}
     rows = 16
-    batch = Batch(
+    batch = Batch.whole(
         random.integers(0, 3, (rows, features.fields), dtype=np.int32),
         random.standard_normal((rows, features.dense)).astype(np.float32),
         random.integers(0, 2, (rows, 1)).astype(np.float32),
-        np.ones((rows, 1), np.float32),
-        rows,
     )
     (planned,) = training.planned(iter([batch]))
     training.step(planned, np.zeros((rows, 1), np.int32), hyper_at(TrainSettings(learning_rate=1.0), 1, 1.0))

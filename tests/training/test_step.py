@@ -66,7 +66,7 @@ def take_steps(training: Training, *batches: Rows) -> list[float]:
     for step, rows in enumerate(batches, 1):
         keys, count = np.zeros((len(rows.ids), 1), np.int32), int(rows.present.sum())
         hyper = hyper_at(TrainSettings(learning_rate=RATE), step, 1.0)
-        batch = Batch(rows.ids, rows.dense, rows.label, rows.present, count)
+        batch = Batch(rows.ids, rows.dense, rows.label, rows.present, count, np.arange(len(rows.ids)))
         (planned,) = training.planned(iter([batch]))
         loss = training.step(planned, keys, hyper)
         losses.append(float(loss.asnumpy()))
@@ -164,7 +164,7 @@ def test_evaluation_sees_the_weights_that_training_updates() -> None:
     training, rows = make_training(), draw()
 
     def loss() -> float:
-        batch = Batch(rows.ids, rows.dense, rows.label, rows.present, len(rows.ids))
+        batch = Batch.whole(rows.ids, rows.dense, rows.label)
         ((_, probability),) = training.scorer.scores(iter([batch]))
         return float(-np.log(np.where(rows.label[:, 0] > 0, probability, 1 - probability)).mean())
 

@@ -79,10 +79,8 @@ class Planner:
         self._agreed = deque(everyone.max(axis=0).tolist())
 
     def _measured(self, first: deque[tuple[Batch, tuple[LookupPlan, ...]]]) -> Ladder:
-        counts = np.zeros((1, len(self.groups)), np.int32)
-        for _, plans in first:
-            counts = np.maximum(counts, [[len(plan.places) for plan in plans]]).astype(np.int32)
-        distinct = self._gather(counts).max(axis=0).tolist()
-        batch_size = len(first[0][0].ids)
+        # Ranks' batches may differ by some rows, and their distinct rows do; all ranks need one ladder.
+        counts = [[len(batch.ids), *(len(plan.places) for plan in plans)] for batch, plans in first]
+        batch_size, *distinct = self._gather(np.array([np.max(counts, axis=0)], np.int32)).max(axis=0).tolist()
         most = [min(batch_size * len(group.placement.table_sizes), group.placement.rows(0)) for group in self.groups]
         return Ladder.of(distinct, most, self.groups[0].placement.ranks)
