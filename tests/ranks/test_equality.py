@@ -199,6 +199,9 @@ def test_a_dropout_mask_is_the_same_on_all_ranks(quick: dict[str, Outcome]) -> N
 
 def test_batch_norm_takes_the_moments_of_the_global_batch(quick: dict[str, Outcome]) -> None:
     check_one_step(quick["batch norm"])
+    layers = len(NETWORKS["deepfm"]["mlp"])
+    for rank in quick["batch norm"].together:
+        assert f"{4 + 2 * layers} messages" in rank["traffic"][0]
 
 
 def test_gradients_of_sharded_rows_are_of_the_mean_over_all_ranks(quick: dict[str, Outcome]) -> None:

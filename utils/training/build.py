@@ -1,5 +1,6 @@
 """Put a model together: tables, network and steps, from settings or from a checkpoint."""
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -95,6 +96,23 @@ class Training:
         ranks, graph = this_rank()[1], self.step.last_graph
         row_widths = [group.row_width for group, _ in groups_of(self.tables)]
         return traffic_line(traffic_of(graph, ranks), graph.lookup.capacities, row_widths, ranks)
+
+    def epoch_lines(self) -> list[str]:
+        """What an epoch's end says about the exchange's capacities and about skipped steps, where there are such."""
+        planner = self.step.lookups.planner
+        lines = [planner.taken_line()] if planner else []
+        if self.scale:
+            lines.append(self.scale.line())
+        return lines
+
+    def first_lost(self, losses: list[float]) -> int | None:
+        """Which of the latest losses, in order, shows that training has diverged; None where none does.
+
+        With a loss scale a step that is not finite is skipped, as long as the scale can be made smaller.
+        """
+        if self.scale:
+            return len(losses) - 1 if self.scale.has_failed() else None
+        return next((place for place, loss in enumerate(losses) if not math.isfinite(loss)), None)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""

@@ -164,6 +164,8 @@ def _train_epoch(
         losses.flush()
     seconds, rows = max(time.time() - started, 1e-3), run.rows - first_row
     run.say(f"{now()} epoch {progress.epoch}: {rows:,} rows in {seconds:.1f} s, {rows / seconds:,.0f} samples/s")
+    for line in run.training.epoch_lines():
+        run.say(line)
     return progress
 
 
@@ -282,7 +284,7 @@ class _LossLog:
             return
         values = [(epoch, step, float(loss.asnumpy())) for epoch, step, loss in self._held]
         self._held, self._last = [], values[-1][2]
-        bad = next((place for place, (_, _, loss) in enumerate(values) if not math.isfinite(loss)), None)
+        bad = self._run.training.first_lost([loss for _, _, loss in values])
         lines = [
             self._run.model.loss_line(now(), epoch, step, value)
             for epoch, step, value in values[: None if bad is None else bad + 1]
@@ -291,4 +293,4 @@ class _LossLog:
         self._run.loss_log.append(*lines)
         if bad is not None:
             epoch, step, value = values[bad]
-            raise DivergedError(f"the loss of epoch {epoch}, step {step} is {value}")
+            raise DivergedError(f"the loss of epoch {epoch}, step {step} is {value}, or a gradient is not finite")

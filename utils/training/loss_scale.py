@@ -23,6 +23,14 @@ class LossScale(nn.Cell):
         self.failed = _number("loss_scale.failed", 0.0)
         self.parameters = (self.value, self.finite_steps, self.skipped_steps, self.failed)
 
+    def has_failed(self) -> bool:
+        """Whether a step was not finite although the scale was at its least."""
+        return bool(self.failed.asnumpy() > 0)
+
+    def line(self) -> str:
+        """The scale and how many steps were skipped."""
+        return f"loss scale {self.value.asnumpy():,.0f}, {self.skipped_steps.asnumpy():,.0f} steps skipped"
+
     def is_finite(self, summed: tuple[Tensor, ...]) -> Tensor:
         """Whether all of what was summed over the ranks is finite: a scalar, the same on all of them."""
         finite = ops.isfinite(summed[0]).all()

@@ -59,6 +59,16 @@ class Planner:
                 self.taken[need] += 1
                 yield PlannedBatch(batch, plans, need, 0 if following is None else self._need(following[1]))
 
+    def taken_line(self) -> str:
+        """How many steps were taken at each capacity, since the last call."""
+        steps = [
+            f"{self.taken[need]:,} at {' and '.join(map('{:,}'.format, self.ladder.rungs[self.ladder.rung(need)]))}"
+            + (f" in {self.ladder.rounds(need)} rounds" if need > self.ladder.last else "")
+            for need in sorted(self.taken)
+        ]
+        self.taken.clear()
+        return f"table rows asked of a rank, steps at each capacity: {', '.join(steps)}"
+
     def heard(self, need: Tensor) -> None:
         """Take note of what the step says that all ranks' batches after the next need."""
         self._agreed.append(need)
