@@ -143,6 +143,9 @@ class TrainSettings:
     save_checkpoint_steps: int = setting(
         0, "also save a checkpoint every this many steps (0: after each epoch only)", at_least=0
     )
+    save_async: bool = setting(
+        True, "go on training while a checkpoint is written, on a CPU and where no optimizer changes whole tables"
+    )
     keep_checkpoint_max: int = setting(5, "checkpoints kept, besides the best", at_least=1)
     log_every: int = setting(1, "write every n-th step to the loss log", at_least=1)
     profile: bool = setting(False, "write the time per kernel of 50 steps, a table and a picture, to profile/")

@@ -83,7 +83,7 @@ class CheckpointManifest:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """A checkpoint: its manifest and its first file's float32 arrays by parameter name."""
+    """A checkpoint: its manifest and its float32 arrays by parameter name, as the file has them that was read first."""
 
     path: Path
     manifest: CheckpointManifest
@@ -95,25 +95,25 @@ class Checkpoint:
         Args:
             targets: (rows, D) arrays by parameter name; a slot is called `<table>.<slot>`.
             placements: how each table is to lie, by its name.
-            rank: whose rows the targets are.
+            rank: whose rows the targets are. Only files, and slices of them, that hold some of these are read.
 
         Raises:
             DamagedCheckpointError: a rank's file is damaged; the message offers the newest checkpoint that is whole.
             InputError: the checkpoint has no such tables.
         """
         tables = self.manifest.table_of()
+        for name, target in targets.items():
+            if name not in tables or self.arrays.shapes[name][1:] != target.shape[1:]:
+                raise InputError(f"{self.path}: holds no {name} of this width; use the settings it was trained with")
+        source_ranks, ranks = self.manifest.ranks, next(iter(placements.values())).ranks
         with self._offering_another():
-            for source_rank, arrays in enumerate(self.arrays_of_ranks()):
+            for source in range(rank % math.gcd(source_ranks, ranks), source_ranks, math.gcd(source_ranks, ranks)):
+                file = self.file_of(source)
                 for name, target in targets.items():
-                    if name not in tables or arrays.shapes[name][1:] != target.shape[1:]:
-                        raise InputError(
-                            f"{self.path}: holds no {name} of this width; use the settings it was trained with"
-                        )
-                    source_ranks, ranks = self.manifest.ranks, placements[tables[name]].ranks
-                    _copy_stripe(arrays[name], source_rank, source_ranks, target, rank, ranks)
+                    _copy_stripe(file.slices(name), source, source_ranks, target, rank, ranks)
 
     def array(self, name: str) -> np.ndarray | None:
-        """What the first file holds by that name, if anything.
+        """What the file that was read first holds by that name, if anything; weights are the same in all files.
 
         Raises:
             DamagedCheckpointError: as `fill`.
@@ -122,18 +122,21 @@ class Checkpoint:
             return self.arrays.get(name)
 
     def arrays_of_ranks(self) -> Iterator[CheckpointFile]:
-        """Each rank's file.
+        """Each rank's file, as `file_of`."""
+        return (self.file_of(rank) for rank in range(self.manifest.ranks))
+
+    def file_of(self, rank: int) -> CheckpointFile:
+        """A rank's file.
 
         Raises:
-            DamagedCheckpointError: a file is cut short or changed, or is of another rank or checkpoint.
+            DamagedCheckpointError: it is cut short or changed, or is of another rank or checkpoint.
         """
-        yield self.arrays
-        for rank in range(1, self.manifest.ranks):
-            path = self.path / rank_file(rank)
-            file = CheckpointFile(path)
-            if _parse_manifest(file) != dataclasses.replace(self.manifest, rank=rank):
-                raise DamagedCheckpointError(f"{path}: damaged, it is a part of another checkpoint, or another rank's")
-            yield file
+        if rank == self.manifest.rank:
+            return self.arrays
+        file = CheckpointFile(self.path / rank_file(rank))
+        if _parse_manifest(file) != dataclasses.replace(self.manifest, rank=rank):
+            raise DamagedCheckpointError(_not_its_place(file.path))
+        return file
 
     @contextlib.contextmanager
     def _offering_another(self) -> Iterator[None]:
@@ -150,18 +153,18 @@ def numbered_checkpoints(folder: Path, model: str) -> list[Path]:
     return sorted(found, key=lambda path: tuple(map(int, found[path].groups())))
 
 
-def last_checkpoint(folder: Path, model: str) -> Checkpoint | None:
-    """The newest checkpoint of a folder, None where there is none.
+def last_checkpoint(folder: Path, model: str, rank: int = 0) -> Checkpoint | None:
+    """The newest checkpoint of a folder, read by the rank's own file; None where there is none.
 
     Raises:
         DamagedCheckpointError: the newest is damaged; the message offers the newest one that is whole.
     """
     paths = numbered_checkpoints(folder, model)
-    return load_checkpoint(paths[-1], model) if paths else None
+    return load_checkpoint(paths[-1], model, rank) if paths else None
 
 
-def load_checkpoint(path: Path, model: str) -> Checkpoint:
-    """Read a checkpoint file, or the last one of a folder.
+def load_checkpoint(path: Path, model: str, rank: int = 0) -> Checkpoint:
+    """Read a checkpoint, or the last one of a folder, by the rank's own file.
 
     Raises:
         DamagedCheckpointError: cut short or changed; the message offers the newest whole checkpoint before it.
@@ -173,7 +176,7 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
             raise InputError(f"{path}: holds no {model}.ckpt; give the file or folder that train.py wrote")
         path = linked
     try:
-        checkpoint = read_checkpoint(path)
+        checkpoint = read_checkpoint(path, rank)
     except DamagedCheckpointError as error:
         raise DamagedCheckpointError(f"{error}{_offer(path, model)}") from None
     if checkpoint.manifest.model != model:
@@ -182,8 +185,8 @@ def load_checkpoint(path: Path, model: str) -> Checkpoint:
     return checkpoint
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of any model: its file, or the first of its folder.
+def read_checkpoint(path: Path, rank: int = 0) -> Checkpoint:
+    """Read a checkpoint of any model: its file, or in its folder the rank's own, the first where it has none.
 
     Raises:
         DamagedCheckpointError: cut short or changed, or a rank's file is missing.
@@ -191,13 +194,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     sharded = _is_sharded(path)
     if sharded:
-        _check_there(path / rank_file(0))
-    file = CheckpointFile(path / rank_file(0) if sharded else path)
+        own = rank if (path / rank_file(rank)).exists() else 0
+        _check_there(path / rank_file(own))
+    file = CheckpointFile(path / rank_file(own) if sharded else path)
     checkpoint = Checkpoint(path, _parse_manifest(file), file)
-    if checkpoint.manifest.rank or (checkpoint.manifest.ranks > 1) != sharded:
-        raise DamagedCheckpointError(f"{file.path}: damaged, it is a part of another checkpoint, or another rank's")
-    for rank in range(1, checkpoint.manifest.ranks):
-        _check_there(path / rank_file(rank))
+    manifest = checkpoint.manifest
+    if manifest.rank != (own if sharded else 0) or (manifest.ranks > 1) != sharded:
+        raise DamagedCheckpointError(_not_its_place(file.path))
+    for other in range(manifest.ranks if sharded else 0):
+        _check_there(path / rank_file(other))
     return checkpoint
 
 
@@ -287,6 +292,10 @@ def rank_file(rank: int) -> str:
     return f"rank_{rank}.ckpt"
 
 
+def _not_its_place(path: Path) -> str:
+    return f"{path}: damaged, it is a part of another checkpoint, or another rank's"
+
+
 def _is_sharded(path: Path) -> bool:
     return path.is_dir() and any(path.glob("rank_*.ckpt"))
 
@@ -297,17 +306,21 @@ def _check_there(path: Path) -> None:
 
 
 def _copy_stripe(
-    source: np.ndarray, source_rank: int, source_ranks: int, target: np.ndarray, rank: int, ranks: int
+    slices: Iterator[np.ndarray], source: int, source_ranks: int, target: np.ndarray, rank: int, ranks: int
 ) -> None:
-    """Copy the rows that lie on `source_rank` of `source_ranks` and belong on `rank` of `ranks`.
+    """Copy the rows that lie on rank `source` of `source_ranks` and belong on `rank` of `ranks`; some there are.
 
     Row g lies on rank g mod N in place g div N, so such rows come at even distances in both arrays.
     """
     period = math.lcm(source_ranks, ranks)
-    for row in range(source_rank, period, source_ranks):
-        if row % ranks == rank:
-            target[row // ranks :: period // ranks] = source[row // source_ranks :: period // source_ranks]
-            return
+    row = next(row for row in range(source, period, source_ranks) if row % ranks == rank)
+    place, step = row // source_ranks, period // source_ranks
+    into, start = target[row // ranks :: period // ranks], 0
+    for rows in slices:
+        found = rows[place - start :: step]
+        into[: len(found)] = found
+        into = into[len(found) :]
+        start, place = start + len(rows), place + len(found) * step
 
 
 def _offer(damaged: Path, model: str) -> str:

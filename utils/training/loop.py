@@ -22,10 +22,11 @@ from utils.model import Model
 from utils.streams import say
 from utils.training.build import Training
 from utils.training.checkpoint import CheckpointManifest, Progress, numbered_checkpoints
-from utils.training.checkpoint_folder import checkpoint_path, save_checkpoint, save_evaluation
+from utils.training.checkpoint_folder import checkpoint_path, save_evaluation
 from utils.training.evaluate import evaluate
 from utils.training.logs import LogFile, now
 from utils.training.profile import StepProfile
+from utils.training.saving import Saver
 from utils.training.selection import Selection
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
@@ -46,6 +47,7 @@ class Run:
     loss_log: LogFile
     eval_log: LogFile
     selection: Selection
+    saver: Saver
 
     @property
     def part(self) -> Part:
@@ -93,8 +95,11 @@ def train(run: Run, progress: Progress, signals: Signals, profile: StepProfile |
         print(f"ended by signal {ending.signal}; go on with --resume", file=sys.stderr)
         return 128 + ending.signal
     except DivergedError as error:
+        run.saver.wait()
         print(f"error: training diverged, {error}; {_advice(run, progress)}", file=sys.stderr)
         return DIVERGED
+    finally:
+        run.saver.wait()
     return 0
 
 
@@ -154,6 +159,7 @@ def _train_epoch(
                 rate = (rows - first_row) / max(time.time() - started, 1e-3)
                 bar.set_postfix_str(f"loss {losses.last():.5f}, {rate:,.0f} samples/s", refresh=False)
             ending.after_step()
+            run.saver.after_step()
             due = settings.save_checkpoint_steps and _global_step(progress) % settings.save_checkpoint_steps == 0
             if (due or ending.signal) and rows < run.rows:
                 losses.flush()
@@ -170,12 +176,16 @@ def _train_epoch(
 
 
 def _end_epoch(run: Run, progress: Progress, ending: EndRequest, *, save: bool) -> Progress:
-    """Save the epoch, then evaluate it: whatever stops its evaluation does not lose it."""
+    """Save the epoch, then evaluate it: whatever stops its evaluation does not lose it.
+
+    So the checkpoint has to be whole before evaluation begins.
+    """
     if not run.evaluates:
         progress = _decided(run, progress)
     ending.ask()
     if save:
         _save(run, progress)
+        run.saver.wait()
     ending.check()
     if run.evaluates:
         progress = _judged(run, progress)
@@ -244,9 +254,7 @@ def _save(run: Run, progress: Progress) -> None:
         chosen_on=run.selection.chosen_on,
         progress=run.with_lines(progress),
     )
-    save_checkpoint(
-        Path(run.settings.ckpt_path), manifest, run.training.arrays(), keep=run.settings.keep_checkpoint_max
-    )
+    run.saver.save(manifest, run.training.arrays())
 
 
 def _check_weights(run: Run, progress: Progress) -> None:

@@ -121,7 +121,7 @@ class TrainStep:
         self.scale, self.clip_norm = scale, clip_norm
         self.last_graph: StepGraph | None = None
         self._graphs: dict[Key, tuple[StepGraph, CompiledCell]] = {}
-        self._host = HostUpdates(tables, target)
+        self.host = HostUpdates(tables, target)
 
     def __call__(self, planned: PlannedBatch, keys: np.ndarray, hyper: tuple[np.ndarray, ...]) -> Tensor:
         """`keys` (B, 1) int32 are the rows' random numbers, `hyper` those of utils.training.schedule.hyper_at."""
@@ -136,7 +136,7 @@ class TrainStep:
         self.lookups.heard(need)
         self.last_graph = graph
         if self.scale is None or bool(finite):
-            self._host.apply(for_host, tuple(numbers.tolist()))
+            self.host.apply(for_host, tuple(numbers.tolist()))
         return loss
 
     def set_train(self) -> None:
@@ -149,7 +149,7 @@ class TrainStep:
             ids, dense, _ = key
             lookup, shapes = self.lookups.of(key)
             graph = StepGraph(
-                self.network, lookup, self.tables, self.optimizers, self._host.here, scale=self.scale,
+                self.network, lookup, self.tables, self.optimizers, self.host.here, scale=self.scale,
                 clip_norm=self.clip_norm, ints=Packing(((2,), (ids[0], 1), *shapes)),
                 floats=Packing((dense, (ids[0], 1), (3,))),
             )  # fmt: skip

@@ -3,6 +3,8 @@
 The look-up stands outside differentiation, so a step costs the same for a thousand table rows and for a billion.
 """
 
+from collections.abc import Callable
+
 import mindspore as ms
 import numpy as np
 from mindspore import ParameterTuple, Tensor, nn, ops
@@ -130,11 +132,20 @@ class HostUpdates:
     def __init__(self, tables: tuple[EmbeddingTables, ...], target: str) -> None:
         self.here = tuple(target == "CPU" and one.optimizer.can_update_on_host for one in tables)
         self._optimizers = [one.optimizer for one, here in zip(tables, self.here, strict=True) if here]
+        self.before_update: Callable[[str, np.ndarray], None] = lambda table, rows: None
+        """Told of a table's name and of the rows (n,) int32 that are about to change."""
+
+    @property
+    def has_all(self) -> bool:
+        """Whether the host updates every table."""
+        return all(self.here)
 
     def apply(self, for_host: tuple[tuple[Tensor, Tensor], ...], hyper: tuple[float, ...]) -> None:
         """Update each table by its rows and their gradients."""
         for optimizer, (rows, gradient) in zip(self._optimizers, for_host, strict=True):
-            optimizer.update_on_host(*flat(host_view(rows, np.int32), host_view(gradient)), hyper)
+            changing, gradients = flat(host_view(rows, np.int32), host_view(gradient))
+            self.before_update(optimizer.weight.name, changing)
+            optimizer.update_on_host(changing, gradients, hyper)
 
 
 class ScoreStep(nn.Cell):

@@ -22,6 +22,7 @@ from utils.training.logs import LogFile, beside_logs, first_word, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
 from utils.training.ranks import barrier, check_alike, gather
+from utils.training.saving import Saver
 from utils.training.schedule import check_schedule
 from utils.training.selection import HELD_OUT, select_rows
 from utils.training.signals import Signals
@@ -30,7 +31,7 @@ from utils.training.signals import Signals
 _MAY_CHANGE = {
     "dataset_path", "ckpt_path", "loss_file_name", "eval_file_name", "do_eval", "resume", "init_checkpoint", "epochs",
     "batch_size", "eval_batch_size", "patience", "save_checkpoint_steps", "keep_checkpoint_max",
-    "log_every", "num_parallel_workers", "profile",
+    "save_async", "log_every", "num_parallel_workers", "profile",
 }  # fmt: skip
 
 
@@ -54,7 +55,8 @@ def main(model: Model) -> int:
     with locked(Path(settings.ckpt_path), model.name) if first else contextlib.nullcontext():
         barrier()
         logs = _logs(model, settings)
-        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs, selection)
+        saver = _saver(settings, training)
+        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs, selection, saver)
         progress = _start(run)
         if progress.finished:
             run.say(f"already finished: epoch {progress.epoch}, step {progress.step}")
@@ -89,6 +91,17 @@ def _fixed(settings: TrainSettings) -> dict[str, object]:
     return {key: value for key, value in dataclasses.asdict(settings).items() if key not in _MAY_CHANGE}
 
 
+def _saver(settings: TrainSettings, training: Training) -> Saver:
+    """What saves the training's checkpoints, beside its steps where that can be."""
+    saver = Saver(
+        Path(settings.ckpt_path),
+        keep=settings.keep_checkpoint_max,
+        in_background=settings.save_async and training.step.host.has_all,
+    )
+    training.step.host.before_update = saver.before_update
+    return saver
+
+
 def _logs(model: Model, settings: TrainSettings) -> tuple[LogFile, LogFile]:
     """Loss log and log of evaluations, as they are; ranks other than the first write theirs to nowhere."""
     of_losses, of_evaluations = beside_logs(settings.loss_file_name), beside_logs(settings.eval_file_name)
@@ -108,12 +121,12 @@ def _start(run: Run) -> Progress:
     """Where training starts: at the last checkpoint with `--resume`, else anew, and an earlier run makes room."""
     settings, folder = run.settings, Path(run.settings.ckpt_path)
     if settings.resume:
-        checkpoint = last_checkpoint(folder, run.model.name)
+        checkpoint = last_checkpoint(folder, run.model.name, run.part.rank)
         if checkpoint is not None:
             return _resume(run, checkpoint)
         run.say(f"nothing to resume in {folder}: starting at step 1")
     elif settings.init_checkpoint:
-        checkpoint = load_checkpoint(Path(settings.init_checkpoint), run.model.name)
+        checkpoint = load_checkpoint(Path(settings.init_checkpoint), run.model.name, run.part.rank)
         check_same_data(checkpoint, run.data, run.data_folder)
         run.training.load(checkpoint, with_slots=False)
     moved = []
