@@ -13,10 +13,11 @@ from tests.tiny_model import tiny_manifest
 from utils.embedding.placement import Placement
 from utils.errors import InputError
 from utils.model import Features
+from utils.training import checkpoint_file
 from utils.training.checkpoint import last_checkpoint, load_checkpoint, rank_file, read_checkpoint
 from utils.training.checkpoint_file import DamagedCheckpointError
 from utils.training.checkpoint_folder import save_checkpoint
-from utils.training.reshard import inspect, main, reshard
+from utils.training.reshard import arrays_of_rank, inspect, main, reshard
 
 WIDTHS = {"embedding": 3, "wide": 1}
 SLOTS = ("", ".moment1", ".moment2")
@@ -48,9 +49,13 @@ def contents(path: Path) -> dict[str, bytes] | bytes:
 @given(
     table_sizes=st.lists(st.integers(1, 300), min_size=1, max_size=12).map(tuple),
     ranks=st.tuples(st.integers(1, 8), st.integers(1, 8)),
+    slice_bytes=st.sampled_from((40, 100, 999, 1 << 20)),
 )
-def test_there_and_back_is_bit_identical(table_sizes: tuple[int, ...], ranks: tuple[int, int]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+def test_there_and_back_is_bit_identical(
+    table_sizes: tuple[int, ...], ranks: tuple[int, int], slice_bytes: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint_file, "_SLICE_BYTES", slice_bytes)
         alone, first, second, back, merged = (Path(folder) / name for name in ("0", "1", "2", "3", "4"))
         alone.mkdir()
         alone = save(alone, table_sizes)
@@ -160,3 +165,20 @@ def test_a_weight_may_be_called_as_a_table_and_more(tmp_path: Path) -> None:
     reshard(read_checkpoint(tmp_path / "2"), tmp_path / "1", 1)
     assert (tmp_path / "1").read_bytes() == alone.read_bytes()
     assert read_checkpoint(tmp_path / "2").arrays.shapes["embedding.bias"] == (7,)
+
+
+@pytest.mark.parametrize(("ranks", "rank", "read"), [(4, 2, [2]), (2, 1, [1, 3]), (8, 6, [2]), (6, 3, [1, 3])])
+def test_only_files_that_hold_a_ranks_rows_are_read(ranks: int, rank: int, read: list[int], tmp_path: Path) -> None:
+    """A training of 4 ranks resumes; the files of the ranks that have nothing for it are no more than there."""
+    on_four = tmp_path / "tiny-1_9.ckpt"
+    reshard(read_checkpoint(save(tmp_path, SIZES)), on_four, 4)
+    placements = {table: Placement(SIZES, ranks) for table in WIDTHS}
+    expected = arrays_of_rank(read_checkpoint(on_four), placements, rank)
+    own = rank if rank < 4 else 0  # whose file is asked for the network's weights
+    for other in {0, 1, 2, 3} - {*read, own}:
+        (on_four / rank_file(other)).write_bytes(b"never looked at")
+    checkpoint = read_checkpoint(on_four, rank)
+    assert checkpoint.arrays.path == on_four / rank_file(own)
+    found = arrays_of_rank(checkpoint, placements, rank)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)

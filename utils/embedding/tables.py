@@ -62,18 +62,21 @@ def new_tables(
             if row % placement.ranks == rank:
                 weights[row // placement.ranks] = 0
 
-    weight = table_parameter(name, (check_rows(placement.rows(rank)), width), fill)
+    weight = table_parameter(name, (check_rows(placement, rank), width), fill)
     return EmbeddingTables(weight, placement, sparse_optimizer(optimizer, weight, settings, rows_repeat=rows_repeat))
 
 
 def lookup_tables(name: str, width: int, placement: Placement, rank: int = 0) -> EmbeddingTables:
     """A rank's part of tables that are only looked up, their weights yet to be written."""
-    weight = table_parameter(name, (check_rows(placement.rows(rank)), width), lambda weights: None)
+    weight = table_parameter(name, (check_rows(placement, rank), width), lambda weights: None)
     return EmbeddingTables(weight, placement)
 
 
-def check_rows(rows: int) -> int:
-    """`rows`, or InputError for more than int32 can count."""
+def check_rows(placement: Placement, rank: int) -> int:
+    """A rank's rows, or InputError where some rank has none, or for more than int32 can count."""
+    rows = placement.rows(rank)
+    if placement.total < placement.ranks:
+        raise InputError(f"{placement.ranks} ranks for {placement.total} table rows: train on fewer ranks")
     if rows > np.iinfo(np.int32).max:
         raise InputError(f"{rows:,} table rows on one rank: at most 2,147,483,647; train on more ranks")
     return rows
