@@ -9,7 +9,7 @@ from utils.config import setting
 from utils.embedding.placement import Placement
 from utils.layers import MLP
 from utils.model import Features, Model, Table
-from utils.training.checkpoint import CheckpointManifest, Progress
+from utils.training.checkpoint_manifest import CheckpointManifest, Progress
 
 WIDTH, HIDDEN = 2, 4
 

@@ -17,7 +17,7 @@ from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
 from utils.model import Features
 from utils.training import checkpoint_file, checkpoint_folder
-from utils.training.checkpoint import Progress, last_checkpoint, load_checkpoint, numbered_checkpoints, read_checkpoint
+from utils.training.checkpoint import last_checkpoint, load_checkpoint, numbered_checkpoints, read_checkpoint
 from utils.training.checkpoint_folder import (
     locked,
     progress_of,
@@ -26,6 +26,7 @@ from utils.training.checkpoint_folder import (
     save_evaluation,
     start_folder,
 )
+from utils.training.checkpoint_manifest import Progress
 
 FEATURES = Features(dense=1, table_sizes=(3, 4))
 LOGS = {"loss_file_name": "loss.log"}

@@ -1,4 +1,4 @@
-"""What a checkpoint is, and how it is read: a file, or over several ranks a folder with a file a rank."""
+"""How a checkpoint is read: a file, or over several ranks a folder with a file a rank."""
 
 import contextlib
 import dataclasses
@@ -9,76 +9,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from utils.data.manifest import DataManifest, check_serving_files
-from utils.data.typed_json import from_json
 from utils.embedding.placement import Placement
 from utils.errors import InputError
 from utils.training.checkpoint_file import CheckpointFile, DamagedCheckpointError
+from utils.training.checkpoint_manifest import CheckpointManifest, parse_manifest
 
-FORMAT_VERSION = 2
 TRAINED_ON = "trained_on.json"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far training is: after `step` steps of `epoch`, both from 1; what early stop and plateaus remember."""
-
-    epoch: int = 1
-    step: int = 0
-    rows: int = 0
-    """Rows of this epoch that are used up."""
-    steps_before: int = 0
-    """Steps of all epochs before this one."""
-    evaluated: bool = False
-    """The epoch is over and its evaluation is done."""
-    best_auc: float = -1.0
-    epochs_without_better: int = 0
-    rate_factor: float = 1.0
-    finished: bool = False
-    loss_lines: int = 0
-    eval_lines: int = 0
-    """Lines that training has written to its logs."""
-
-
-@dataclass(frozen=True)
-class CheckpointManifest:
-    """What a checkpoint says about itself: no time and no path, so equal trainings give equal files."""
-
-    model: str
-    network: dict[str, Any]
-    dense_columns: int
-    table_sizes: tuple[int, ...]
-    crosses: int
-    data_fingerprint: str
-    """Of the data it was trained on."""
-    training: dict[str, Any]
-    placements: dict[str, Placement]
-    """Of every table, by its name: where its rows are."""
-    tables: dict[str, tuple[str, ...]]
-    """By a table's name, the names of the arrays that have a row for each of its own: its weights and their slots."""
-    chosen_on: str
-    """The rows that the best checkpoint is chosen on: see utils/training/selection.py."""
-    progress: Progress
-    rank: int = 0
-    """Whose file this is."""
-    format_version: int = FORMAT_VERSION
-
-    @property
-    def ranks(self) -> int:
-        """How many ranks wrote the checkpoint."""
-        return next(iter(self.placements.values())).ranks
-
-    def table_of(self) -> dict[str, str]:
-        """The table of every array that is one's weights or slot."""
-        return {name: table for table, names in self.tables.items() for name in names}
-
-    def to_text(self) -> str:
-        """As it stands in a file."""
-        return json.dumps(dataclasses.asdict(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +74,7 @@ class Checkpoint:
         if rank == self.manifest.rank:
             return self.arrays
         file = CheckpointFile(self.path / rank_file(rank))
-        if _parse_manifest(file) != dataclasses.replace(self.manifest, rank=rank):
+        if parse_manifest(file) != dataclasses.replace(self.manifest, rank=rank):
             raise DamagedCheckpointError(_not_its_place(file.path))
         return file
 
@@ -197,7 +137,7 @@ def read_checkpoint(path: Path, rank: int = 0) -> Checkpoint:
         own = rank if (path / rank_file(rank)).exists() else 0
         _check_there(path / rank_file(own))
     file = CheckpointFile(path / rank_file(own) if sharded else path)
-    checkpoint = Checkpoint(path, _parse_manifest(file), file)
+    checkpoint = Checkpoint(path, parse_manifest(file), file)
     manifest = checkpoint.manifest
     if manifest.rank != (own if sharded else 0) or (manifest.ranks > 1) != sharded:
         raise DamagedCheckpointError(_not_its_place(file.path))
@@ -253,38 +193,6 @@ def serving_files_of(checkpoint: Checkpoint) -> Path:
 
 def _described(table_sizes: tuple[int, ...], dense: int) -> str:
     return f"{len(table_sizes)} tables of {sum(table_sizes):,} rows and {dense} dense columns"
-
-
-def _parse_manifest(file: CheckpointFile) -> CheckpointManifest:
-    try:
-        values = json.loads(file.manifest)
-        version = values.get("format_version")
-        if version != FORMAT_VERSION:
-            raise InputError(
-                f"{file.path}: of format {version}, this version reads {FORMAT_VERSION}; train anew, or use the "
-                "version that wrote it"
-            )
-        manifest = from_json(CheckpointManifest, values)
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{file.path}: not a checkpoint of this zoo ({error}); give one that train.py wrote") from None
-    if not _agrees(manifest, file.shapes):
-        raise DamagedCheckpointError(f"{file.path}: damaged, its tables are not of the sizes that it says")
-    return manifest
-
-
-def _agrees(manifest: CheckpointManifest, shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Whether the sizes that a manifest says agree with each other and with the arrays beside it."""
-    placements, sizes = manifest.placements, manifest.table_sizes
-    if not placements or placements.keys() != manifest.tables.keys() or min(sizes, default=0) < 1:
-        return False
-    if not 0 <= manifest.rank < manifest.ranks:
-        return False
-    for name, placement in placements.items():
-        if placement.ranks != manifest.ranks or placement.table_sizes != sizes[: len(placement.table_sizes)]:
-            return False
-        if any(shapes.get(array, ())[:1] != (placement.rows(manifest.rank),) for array in manifest.tables[name]):
-            return False
-    return True
 
 
 def rank_file(rank: int) -> str:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.training.checkpoint import CheckpointManifest
 from utils.training.checkpoint_folder import save_checkpoint
+from utils.training.checkpoint_manifest import CheckpointManifest
 from utils.training.snapshot import Snapshot
 
 _LESS_URGENT = 10

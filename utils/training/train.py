@@ -16,8 +16,9 @@ from utils.device import set_up_device, set_up_ranks, this_rank
 from utils.errors import InputError
 from utils.model import Features, Model, door_settings, eval_line, loss_line
 from utils.training.build import Training, check_build
-from utils.training.checkpoint import Checkpoint, Progress, check_same_data, last_checkpoint, load_checkpoint
+from utils.training.checkpoint import Checkpoint, check_same_data, last_checkpoint, load_checkpoint
 from utils.training.checkpoint_folder import locked, noted_logs, progress_of, resume_folder, start_folder
+from utils.training.checkpoint_manifest import Progress
 from utils.training.logs import LogFile, beside_logs, first_word, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
