@@ -109,8 +109,8 @@ def _workers(settings: PreprocessSettings) -> int:
 
 
 def _least_bytes(raw: RawRows) -> int:
-    """What the output takes at least: MindRecord compresses ids, down to a byte each."""
-    return raw.total * (4 * (1 + len(raw.schema.dense)) + len(raw.schema.field_names))
+    """What the records take at least."""
+    return raw.total * 4 * (1 + len(raw.schema.dense) + len(raw.schema.field_names))
 
 
 def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncoder, int]:
