@@ -128,24 +128,6 @@ def test_one_conversion_at_a_time(raw: Path, tmp_path: Path) -> None:
     assert open_data(convert(settings(raw, output)))
 
 
-def test_a_lock_is_free_once_its_holder_is_killed(tmp_path: Path) -> None:
-    lock = tmp_path / "lock"
-    code = (
-        "import sys, time; from pathlib import Path; from utils.locks import only_process\n"
-        "with only_process(Path(sys.argv[1]), 'is here'): print('in', flush=True); time.sleep(60)"
-    )
-    words = [sys.executable, "-c", code, str(lock)]
-    with subprocess.Popen(words, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"in\n"
-        with pytest.raises(InputError, match=rf"process {process.pid} on \S+ is here"), only_process(lock, "is here"):
-            pass
-        process.send_signal(signal.SIGKILL)
-    assert lock.exists()
-    with only_process(lock, "is here"):
-        pass
-    assert not lock.exists()
-
-
 class Killed(BaseException):
     """Ends a conversion where a kill would: nothing that it has left is tidied up."""
 

@@ -18,7 +18,7 @@ from utils.data import reading
 from utils.data.convert import convert
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
-from utils.data.order import LANES, Order, Part, room_of, steps_of
+from utils.data.order import Order, Part, room_of, steps_of
 from utils.data.reading import Batch, in_background, read_batches, row_keys
 from utils.data.record_files import RecordReader
 from utils.errors import InputError
@@ -98,18 +98,6 @@ def test_every_row_exactly_once_whatever_the_number_of_ranks(
         assert {batch.global_rows for batch in mine} == {len(global_batch)}
         assert {len(batch.ids) for batch in mine} == {room}
     assert Counter(number for mine in parts for batch in mine for number in row_numbers(batch)) == Counter(range(rows))
-
-
-@pytest.mark.parametrize("ranks", [1, 2, 8, 64, 1024])
-def test_powers_of_two_share_every_global_batch_evenly(ranks: int) -> None:
-    assert room_of(Order(0, 10**6, 400, (1, 1)), Part(128, 0, ranks)) == 128
-
-
-@pytest.mark.parametrize("ranks", [3, 5, 6, 7, 12, 24, 48, 96])
-@pytest.mark.parametrize("batch_size", [128, 1280, 8192])
-def test_other_numbers_of_ranks_differ_by_a_lanes_share(ranks: int, batch_size: int) -> None:
-    room = room_of(Order(0, 10**6, 400, (1, 1)), Part(batch_size, 0, ranks))
-    assert batch_size <= room <= batch_size * -(-LANES // ranks) / (LANES / ranks) + 10
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 8, 64])
@@ -200,18 +188,6 @@ def test_without_a_seed_rows_come_as_they_are_stored(numbered: dict[tuple[int, i
     reader.close()
     read = [number for batch in batches_of(folder, Part(64)) for number in row_numbers(batch)]
     assert read == stored.astype(int).tolist()
-
-
-@given(rows=st.integers(1, 10**5), pack=st.integers(1, 300), seed=st.integers(0, 99))
-def test_an_epochs_order_holds_every_pack_and_every_place_once(rows: int, pack: int, seed: int) -> None:
-    order = Order(0, rows, pack, (seed, 1))
-    assert np.array_equal(np.sort(order.packs), np.arange(-(-rows // pack)))
-    lengths = np.diff(np.append(order.lane_starts, rows))
-    assert lengths.min() >= 0
-    assert lengths.max() - lengths.min() <= 1
-    some = np.random.default_rng(seed).integers(0, rows, 50).tolist()
-    assert len({order.line_place(position) for position in some}) == len(set(some))
-    assert np.array_equal(np.sort(order.row_order(int(order.packs[-1]))), np.arange((rows - 1) % pack + 1))
 
 
 def test_what_is_made_in_the_background_comes_in_order_and_errors_come_through() -> None:
