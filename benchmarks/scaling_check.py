@@ -15,19 +15,25 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.scaling_model import ScalingSettings, sums_bytes
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
+from utils.data.reading import Part, read_batches
 from utils.data.synthetic import write_criteo_like
-from utils.embedding.placement import bytes_sent, place
+from utils.embedding.capacity import first_capacity
+from utils.embedding.lookup_plan import plan_lookup
+from utils.embedding.placement import Placement, exchange_bytes
 from utils.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 _LOOPBACK = Path("/proc/net/dev")
-_ROWS, _SCALE, _BATCH, _WIDTH, _REPLICATE_BELOW = 4000, 0.01, 64, 16, 50
+_ROWS, _SCALE, _BATCH, _WIDTH, _SEED = 4000, 0.01, 64, 16, 2021
+_MEASURED_BATCHES = 2
+"""Of each rank, which training takes the first capacity from."""
 _SHORT, _LONG = 1, 3  # epochs
 _ANSWERED = 2
 
@@ -59,8 +65,7 @@ def check_ranks(ranks: int, data: Path, timeout: float) -> bool:
     """Whether so many processes count what the model says."""
     short, long = (train(ranks, data, epochs, timeout) for epochs in (_SHORT, _LONG))
     sizes = DataManifest.load(data).table_sizes
-    tables = [(place(sizes, ranks, _REPLICATE_BELOW), _WIDTH)]
-    exchange = bytes_sent(tables, len(sizes), _BATCH, all_to_all=False)
+    exchange = planned_exchange(ranks, data)
     sums = sums_bytes(long.parameters - sum(sizes) * _WIDTH, ranks)
     loopback = (long.loopback - short.loopback) / (long.steps - short.steps)
     expected = _ANSWERED * ranks * (long.exchange + long.sums)
@@ -72,13 +77,25 @@ def check_ranks(ranks: int, data: Path, timeout: float) -> bool:
     return (long.exchange, long.sums) == (exchange, sums)
 
 
+def planned_exchange(ranks: int, data: Path) -> int:
+    """Bytes that a rank sends in a step's exchange by all-gather, at the capacity that the first batches lead to."""
+    manifest = DataManifest.load(data)
+    placement = Placement(manifest.table_sizes, ranks)
+    distinct = 0
+    for rank in range(ranks):
+        batches = read_batches(data, manifest, "train", Part(_BATCH, rank, ranks), seed=(_SEED, 1))
+        for batch in islice(batches, _MEASURED_BATCHES):
+            distinct = max(distinct, len(plan_lookup(batch.ids, int(batch.present.sum()), placement).places))
+    return exchange_bytes(ranks, (first_capacity(distinct, ranks),), (_WIDTH,), all_to_all=False)
+
+
 def train(ranks: int, data: Path, epochs: int, timeout: float) -> Measured:
     """Train DLRM over CPU processes in a folder of its own."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "train.py").write_bytes((REPOSITORY / "dlrm" / "train.py").read_bytes())
         command = [
             sys.executable, "-m", "utils.launch", f"--ranks={ranks}", f"--dataset_path={data}", f"--epochs={epochs}",
-            f"--batch_size={_BATCH}", f"--embedding_dim={_WIDTH}", f"--replicate_below={_REPLICATE_BELOW}",
+            f"--batch_size={_BATCH}", f"--embedding_dim={_WIDTH}", f"--seed={_SEED}",
             "--bottom_mlp=64,16", "--top_mlp=64,1", "--device_target=CPU", "--do_eval=False",
         ]  # fmt: skip
         before = loopback_bytes()

@@ -14,9 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.distinct_rows import distinct_rows
-
-NUMBER_BYTES = 4
-_DEVIATIONS, _LARGEST_ROUNDING = 8, 0.02
+from utils.embedding.capacity import first_capacity
+from utils.embedding.placement import NUMBER_BYTES, Placement, exchange_bytes
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,13 @@ class Load:
 
 def stripes(sizes: Sequence[int], ranks: int, batches: Batches) -> Load:
     """Rows striped over ranks; ids with the capacity wanted next, answers, gradients."""
-    held, looked_up = math.ceil(sum(sizes) / ranks), batches.rows * len(sizes)
+    held, looked_up = Placement(tuple(sizes), ranks).rows(0), batches.rows * len(sizes)
     capacity = min(first_capacity(distinct_rows(sizes, batches.rows, batches.ids), ranks), held)
     vectors = (ranks - 1) * capacity * batches.width * NUMBER_BYTES
     exchanged = ranks * capacity if ranks > 1 else 0  # one rank looks its rows up directly
     return Load(
         table_rows=held,
-        sent_forward=(ranks - 1) * (capacity + 1) * NUMBER_BYTES + vectors,
+        sent_forward=exchange_bytes(ranks, (capacity,), (batches.width,), all_to_all=True) - vectors,
         sent_backward=vectors,
         moved_forward=2 * exchanged + 2 * looked_up,
         moved_backward=looked_up + 2 * exchanged,
@@ -105,14 +104,6 @@ PLACEMENTS: dict[str, Callable[[Sequence[int], int, Batches], Load]] = {
     "table_wise": table_wise,
     "row_wise": row_wise,
 }
-
-
-def first_capacity(distinct: float, ranks: int) -> int:
-    """Rows that a rank may ask of another: an even share of its distinct rows and 8 standard deviations, rounded up."""
-    mean = distinct / ranks
-    capacity = math.ceil(mean + _DEVIATIONS * math.sqrt(mean * (1 - 1 / ranks)))
-    unit = max(1, int(capacity * _LARGEST_ROUNDING))
-    return -(-capacity // unit) * unit
 
 
 def least_bytes(distinct: float, ranks: int, width: int) -> float:

@@ -10,7 +10,6 @@ from benchmarks.batches import CRITEO_TABLE_SIZES
 from benchmarks.distinct_rows import LOG_UNIFORM, distinct_rows
 from benchmarks.scaling_placements import (
     Batches,
-    first_capacity,
     least_bytes,
     row_wise,
     stripes,
@@ -33,13 +32,6 @@ def test_stripes_send_little_more_than_the_least_possible(rows: int, ranks: int,
     load = stripes(CRITEO_TABLE_SIZES, ranks, Batches(rows, WIDTH, LOG_UNIFORM))
     least = least_bytes(distinct_rows(CRITEO_TABLE_SIZES, rows, LOG_UNIFORM), ranks, WIDTH)
     assert 1 <= (load.sent_forward + load.sent_backward) / least <= bar
-
-
-@given(distinct=st.floats(1, 1e7), ranks=st.integers(1, 4096))
-def test_a_capacity_has_room_for_eight_deviations_and_little_more(distinct: float, ranks: int) -> None:
-    mean = distinct / ranks
-    needed = mean + 8 * math.sqrt(mean * (1 - 1 / ranks))
-    assert needed <= first_capacity(distinct, ranks) <= 1.02 * (needed + 1)
 
 
 @given(sizes=some_sizes, ranks=st.integers(1, 64))
