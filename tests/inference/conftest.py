@@ -35,7 +35,7 @@ class Served:
     def scorer(self) -> ScoreStep:
         """The network's evaluation graph, with the same weights each time: MindSpore writes one to ONNX once only."""
         ms.set_seed(1)
-        return Training(TINY, TinySettings(), Features.of(self.data), TrainSettings()).scorer.set_train(False)
+        return Training(TINY, TinySettings(), Features.of(self.data), TrainSettings()).scorer.step.set_train(False)
 
     def export(self, target: Path) -> Path:
         """Write the exported model; returns the file to load."""
