@@ -159,7 +159,7 @@ def test_a_dry_run_says_what_each_rank_holds(trained: tuple[Path, str]) -> None:
     assert [len(arrays) for arrays in saved] == [2, 2]  # weights, and Adagrad's sums of squares
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[1:])])
 def test_a_dry_run_for_ascend(model: str, tmp_path: Path, tiny_data: Path) -> None:
     table = write_table(tmp_path / "table.json", ["10.0.0.7", "10.0.0.8"], range(4))
     words = (8, tiny_data, table, "--node_rank=1", "--dry_run")
@@ -181,7 +181,7 @@ def test_a_dry_run_refuses_what_training_would_refuse(tmp_path: Path, tiny_data:
     assert "unknown flag '--learning_rat'; did you mean '--learning_rate'?" in result.stderr
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("shell", ["sh", pytest.param("bash", marks=pytest.mark.slow)])
 def test_it_returns_at_once_and_the_job_goes_on(shell: str, tmp_path: Path) -> None:
     folder = make_model_folder(
         tmp_path / "my model", NO_TRAINING.format("started(); time.sleep(3); print('done', rank)")
