@@ -5,6 +5,8 @@ from mindspore import nn
 
 from tests.tiny_model import TINY, TinyNetwork, TinySettings
 from utils.config import TrainSettings
+from utils.embedding.placement import Placement
+from utils.embedding.tables import lookup_tables
 from utils.errors import InputError
 from utils.model import Features
 from utils.training.build import Training, chosen_optimizer
@@ -33,3 +35,9 @@ def test_a_weight_that_is_called_as_a_table_is_refused() -> None:
     model = type(TINY)(**{**vars(TINY), "network": NamedLikeTheTable})
     with pytest.raises(InputError, match="two weights or tables of the model are called embedding"):
         Training(model, TinySettings(), FEATURES, TrainSettings())
+
+
+@pytest.mark.parametrize("rank", [0, 7])
+def test_more_ranks_than_table_rows_are_refused(rank: int) -> None:
+    with pytest.raises(InputError, match="8 ranks for 7 table rows: train on fewer ranks"):
+        lookup_tables("embedding", 2, Placement((3, 4), 8), rank)
