@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from mindspore import Tensor, nn
+from mindspore.train.anf_ir_pb2 import ModelProto as FuncGraphProto
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from utils.data.manifest import DataManifest
@@ -134,6 +135,13 @@ class ReferenceOptimizer:
         self.moment2[rows] = 0.999 * self.moment2[rows] + 0.001 * g**2
         corrected = np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
         return corrected * self.moment1[rows] / (np.sqrt(self.moment2[rows]) + 1e-8)
+
+
+def table_copies(graph: nn.Cell, height: int) -> int:
+    """How many copies of something of a table's height are in the graph of a cell that was called."""
+    nodes = FuncGraphProto.FromString(graph.get_func_graph_proto()).graph.node
+    copies = [node.output_type.tensor_type.shape.dim for node in nodes if node.op_type == "TensorMove"]
+    return sum(shape[0].size == height for shape in copies if shape)
 
 
 def update(optimizer: nn.Cell, rows: np.ndarray, gradients: np.ndarray, hyper: tuple, *, on_host: bool) -> None:

@@ -170,15 +170,7 @@ class RoundsLookup(ExchangedLookup):
         embeddings = ()
         for i, members in enumerate(self.members):
             places, starts, answers, its_round, slots, _ = inputs[2 + 6 * i : 8 + 6 * i]
-            found = ops.zeros((places.shape[0], self.row_widths[i]), ms.float32)
-            number = Tensor(0, ms.int32)
-            while number < inputs[0][0]:
-                rows = self.exchange(self.asked(i, places, starts, number)).reshape(-1)
-                blocks = self.vectors(rows, members).reshape(self.ranks, -1)
-                received = self.exchange(blocks).reshape(-1, self.row_widths[i])
-                now = (its_round == number).expand_dims(1)
-                found = ops.select(now.broadcast_to(found.shape), self.gather(received, slots, 0), found)
-                number = number + 1
+            found = self.gathered(i, members, inputs[0][0], places, starts, its_round, slots)
             where = ops.select(answers >= 0, answers, ops.full_like(answers, places.shape[0]))
             embeddings = (*embeddings, *self.spread(i, found, where))
         return self.in_order(embeddings), (), need
@@ -191,23 +183,50 @@ class RoundsLookup(ExchangedLookup):
             places, starts, answers, _, _, order = inputs[2 + 6 * i : 8 + 6 * i]
             where = ops.select(answers >= 0, answers, ops.full_like(answers, places.shape[0]))
             sums = sum_by_answer(self.of_ids(d_embeddings, members), where, order, places.shape[0])
-            height = self.held_rows[i].shape[0]
-            total = ops.zeros((height, self.row_widths[i] + 1), ms.float32)  # the last column counts who asked
-            number = Tensor(0, ms.int32)
-            while number < inputs[0][0]:
-                rows = self.exchange(self.asked(i, places, starts, number)).reshape(-1)
-                own, here = self.in_round(i, starts, number, places.shape[0])
-                blocks = self.gather(sums, own.reshape(-1), 0) * here.reshape(-1, 1).astype(ms.float32)
-                received = self.exchange(blocks.reshape(self.ranks, -1)).reshape(-1, self.row_widths[i])
-                asked_for = (rows >= 0).astype(ms.float32).expand_dims(1)
-                segments = ops.select(rows >= 0, rows, ops.full_like(rows, height))
-                added = ops.unsorted_segment_sum(self.concat((received, asked_for)), segments, height + 1)
-                total = total + added[:height]
-                number = number + 1
+            total = self.summed(i, inputs[0][0], places, starts, sums)
             asked_for = total[:, -1] > 0
             rows = ops.select(asked_for, self.held_rows[i], ops.full_like(self.held_rows[i], NOTHING))
             found = (*found, *self.by_table(i, rows, total[:, :-1]))
         return self.in_order(found)
+
+    def gathered(
+        self,
+        group: int,
+        members: tuple[int, ...],
+        rounds: Tensor,
+        places: Tensor,
+        starts: Tensor,
+        its_round: Tensor,
+        slots: Tensor,
+    ) -> Tensor:
+        """The vectors of a plan's rows (n, D of all), round by round. A loop's own function: its state is tensors."""
+        found = ops.zeros((places.shape[0], self.row_widths[group]), ms.float32)
+        number = Tensor(0, ms.int32)
+        while number < rounds:
+            rows = self.exchange(self.asked(group, places, starts, number)).reshape(-1)
+            blocks = self.vectors(rows, members).reshape(self.ranks, -1)
+            received = self.exchange(blocks).reshape(-1, self.row_widths[group])
+            now = (its_round == number).expand_dims(1)
+            found = ops.select(now.broadcast_to(found.shape), self.gather(received, slots, 0), found)
+            number = number + 1
+        return found
+
+    def summed(self, group: int, rounds: Tensor, places: Tensor, starts: Tensor, sums: Tensor) -> Tensor:
+        """The gradients (R, D of all) of the rows that this rank holds, and behind them how many ranks have asked."""
+        height = self.held_rows[group].shape[0]
+        total = ops.zeros((height, self.row_widths[group] + 1), ms.float32)
+        number = Tensor(0, ms.int32)
+        while number < rounds:
+            rows = self.exchange(self.asked(group, places, starts, number)).reshape(-1)
+            own, here = self.in_round(group, starts, number, places.shape[0])
+            blocks = self.gather(sums, own.reshape(-1), 0) * here.reshape(-1, 1).astype(ms.float32)
+            received = self.exchange(blocks.reshape(self.ranks, -1)).reshape(-1, self.row_widths[group])
+            asked_for = (rows >= 0).astype(ms.float32).expand_dims(1)
+            segments = ops.select(rows >= 0, rows, ops.full_like(rows, height))
+            added = ops.unsorted_segment_sum(self.concat((received, asked_for)), segments, height + 1)
+            total = total + added[:height]
+            number = number + 1
+        return total
 
     def asked(self, group: int, places: Tensor, starts: Tensor, number: Tensor) -> Tensor:
         """What each rank is asked for in a round (N, K)."""

@@ -132,7 +132,7 @@ class TrainStep:
         counts[0], counts[1] = batch.present.sum(), batch.global_rows
         own_keys[:], dense[:], label[:], numbers[:] = keys, batch.dense, batch.label, hyper
         self.lookups.fill(tuple(looked_up), planned)
-        loss, for_host, need, finite = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
+        loss, need, finite, *for_host = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
         self.lookups.heard(need)
         self.last_graph = graph
         if self.scale is None or bool(finite):

@@ -3,7 +3,7 @@
 The look-up stands outside differentiation, so a step costs the same for a thousand table rows and for a billion.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import mindspore as ms
 import numpy as np
@@ -21,8 +21,8 @@ Lookup = DirectLookup | ExchangedLookup
 
 
 class StepGraph(nn.Cell):
-    """construct(ints, floats) -> the mean loss of the global batch; for the tables that the host updates, the held rows
-    and their gradients; what the ranks' batches after the next need; and whether the step was finite.
+    """construct(ints, floats) -> the mean loss of the global batch; what the batches after the next need; whether
+    the step was finite; and for each table that the host updates, the held rows and their gradients.
 
     `ints` are, packed: counts (2,), the rows of this rank's part that are present and those of the global batch; keys
     (B, 1), random numbers for dropout; and the look-up's own inputs. `floats`: dense (B, d), label (B, 1), and the
@@ -62,9 +62,7 @@ class StepGraph(nn.Cell):
         logits = self.network(embeddings, dense, rows).astype(ms.float32)
         return (self.cross_entropy(logits, label) * shares).sum()
 
-    def construct(
-        self, ints: Tensor, floats: Tensor
-    ) -> tuple[Tensor, tuple[tuple[Tensor, Tensor], ...], Tensor | int, Tensor | bool]:
+    def construct(self, ints: Tensor, floats: Tensor) -> tuple[Tensor | int | bool, ...]:
         int_parts = self.ints.parts_of(ints)
         counts, keys, looked_up = int_parts[0], int_parts[1], int_parts[2:]
         dense, label, hyper = self.floats.parts_of(floats)
@@ -99,8 +97,8 @@ class StepGraph(nn.Cell):
         for_host = ()
         for i in range(len(self.tables)):
             if self.on_host[i]:
-                for_host = (*for_host, (rows[i], of_tables[i]))
-        return loss, for_host, need, finite
+                for_host = (*for_host, rows[i], of_tables[i])
+        return loss, need, finite, *for_host
 
     def update(
         self, of_weights: tuple[Tensor, ...], rows: tuple[Tensor, ...], of_tables: tuple[Tensor, ...], hyper: tuple
@@ -140,9 +138,9 @@ class HostUpdates:
         """Whether the host updates every table."""
         return all(self.here)
 
-    def apply(self, for_host: tuple[tuple[Tensor, Tensor], ...], hyper: tuple[float, ...]) -> None:
-        """Update each table by its rows and their gradients."""
-        for optimizer, (rows, gradient) in zip(self._optimizers, for_host, strict=True):
+    def apply(self, for_host: Sequence[Tensor], hyper: tuple[float, ...]) -> None:
+        """Update each table by its rows and their gradients, which follow one another."""
+        for optimizer, rows, gradient in zip(self._optimizers, for_host[::2], for_host[1::2], strict=True):
             changing, gradients = flat(host_view(rows, np.int32), host_view(gradient))
             self.before_update(optimizer.weight.name, changing)
             optimizer.update_on_host(changing, gradients, hyper)
