@@ -67,8 +67,9 @@ def _graphs(training: Training, shapes: tuple[tuple[int, ...], ...]) -> Iterator
             yield step.graph((*shapes, 0))[0]
             continue
         planner.ladder = Ladder(((3,) * len(planner.groups),))
-        for number in range(2):
-            yield step.graph((*shapes, number))[0]
+        yield step.graph((*shapes, 0))[0]
+        if len(planner.groups) == 1:  # rounds go group by group, all alike
+            yield step.graph((*shapes, 1))[0]
 
 
 def statement(primitive: str) -> str | None:

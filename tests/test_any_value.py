@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import importlib
+import shutil
 from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
@@ -113,11 +114,12 @@ FLAGS = [
 
 
 @pytest.fixture(scope="module")
-def few_rows(tiny_data: Path) -> Path:
-    """Converted data; `few.txt` in the folder has raw rows to convert."""
+def few_rows(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converted data of this module's own; `few.txt` in the folder has raw rows to convert."""
+    folder = shutil.copytree(tiny_data, tmp_path_factory.mktemp("any_value") / "mindrecord")
     with (tiny_data.parent / "train.txt").open("rb") as file:
-        (tiny_data / "few.txt").write_bytes(b"".join(file.readlines()[:20]))
-    return tiny_data
+        (folder / "few.txt").write_bytes(b"".join(file.readlines()[:20]))
+    return folder
 
 
 @pytest.mark.parametrize(("command", "flag"), FLAGS)

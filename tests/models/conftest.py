@@ -13,6 +13,8 @@ from utils.data.convert import convert
 
 # Small steps make a run long enough to be interrupted; a checkpoint every 20 of 204 steps an epoch.
 BATCH_SIZE, EPOCHS, SAVED_EVERY, KEPT = 16, 2, 20, 3
+# The models that every run tries here: DLRM has log lines of its own. Over ranks every run tries the others too.
+QUICK_MODELS = (MODELS[0], "dlrm")
 # Files and tests of what the engine alone decides.
 ENGINE_ALONE = {
     "test_bad_input",
@@ -64,11 +66,13 @@ def metrics_in(text: str) -> dict[str, float]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What the engine alone decides is tried with one model in every run, and with all of them among the slow tests."""
+    """What the engine alone decides is tried with one model in every run, the rest with two; all are slow tests."""
     for item in items:
         parameters = item.callspec.params if hasattr(item, "callspec") else {}
         named = {item.path.stem, getattr(item, "originalname", None)} & ENGINE_ALONE
-        if named and parameters.get("model", MODELS[0]) != MODELS[0]:
+        model = parameters.get("model", MODELS[0])
+        is_here = item.path.parent == Path(__file__).parent and "model" in item.fixturenames
+        if is_here and model not in (MODELS[:1] if named else QUICK_MODELS):
             item.add_marker(pytest.mark.slow)
 
 

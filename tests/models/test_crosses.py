@@ -12,7 +12,6 @@ from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.model import Features
 from utils.training.build import Training
-from utils.training.schedule import hyper_at
 from wide_deep.src import MODEL
 from wide_deep.src.wide_deep import WideDeepSettings
 
@@ -57,6 +56,7 @@ def test_only_the_wide_part_has_weights_for_products(crossed: Path) -> None:
 
     before = training.arrays()["wide"].copy()
     batch = next(iter(read_batches(crossed, data, "train", Part(ROWS))))
-    training.step(*batch[:4], np.zeros((ROWS, 1), np.int32), ROWS, hyper_at(settings, 1, 1.0))
+    (planned,) = training.planned(iter([batch]))
+    training.train_on(planned, 1)
     moved = np.flatnonzero((training.arrays()["wide"] != before)[single:, 0])
     assert set(moved) == set(np.unique(batch.ids[:, 2]))

@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor
 
 from tests.models.test_parameter_counts import build
-from utils.data.reading import Batch, Part
+from utils.data.reading import Batch
 from utils.model import Features
 from utils.training.build import Training
 
@@ -27,7 +27,10 @@ def losses(training: Training, steps: int = 4) -> list[float]:
     ids = random.integers(0, 5, (64, 3), dtype=np.int32)
     dense = random.random((64, 3), np.float32)
     batch = Batch.whole(ids, dense, random.integers(0, 2, (64, 1)).astype(np.float32))
-    return [float(training.train_on(batch, Part(64), step).asnumpy()) for step in range(1, steps + 1)]
+    return [
+        float(training.train_on(planned, step).asnumpy())
+        for step, planned in enumerate(training.planned(iter([batch] * steps)), 1)
+    ]
 
 
 @pytest.mark.parametrize(("model", "network"), CASES)

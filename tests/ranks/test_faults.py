@@ -33,6 +33,7 @@ FLAGS = ("--config_path=quickstart.yaml", "--batch_size=32", "--save_checkpoint_
 
 
 @pytest.mark.timeout(500)
+@pytest.mark.slow  # MindSpore waits 30 s for the rank
 def test_a_killed_rank_ends_the_job_which_resumes(tmp_path: Path, tiny_data: Path) -> None:
     folder = make_model_folder(tmp_path / "my model", DLRM_DOOR)
     checkpoints = folder / "checkpoint"
@@ -76,7 +77,9 @@ def data_of_rank_1(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) ->
             r"\(error: --dataset_path .*nowhere: no such folder",
             marks=pytest.mark.slow,
         ),
-        ("--dataset_path={data}/short", "rank 1", r"\(error: .*short/train/\S+: .*"),
+        pytest.param(
+            "--dataset_path={data}/short", "rank 1", r"\(error: .*short/train/\S+: .*", marks=pytest.mark.slow
+        ),
         ("--learning_rate=0.5", "rank .", r"\(error: rank 1: its settings differ from rank 0's"),
         pytest.param(
             "--dataset_path={data}/shuffled",

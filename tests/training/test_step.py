@@ -124,7 +124,10 @@ def test_l2_is_over_the_whole_table() -> None:
     reference.assert_equal(training)
 
 
-@pytest.mark.parametrize(("dense", "tables"), OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("dense", "tables"),
+    [pair if pair[1] == "lazy_adam" else pytest.param(*pair, marks=pytest.mark.slow) for pair in OPTIMIZERS],
+)
 def test_a_row_that_is_not_present_changes_nothing(dense: str, tables: str) -> None:
     rows, more = draw(6), draw(6, seed=1)
 

@@ -10,6 +10,7 @@ from mindspore import Parameter, Tensor, nn
 from utils.config import TrainSettings, from_dict
 from utils.data.reading import Batch, row_keys
 from utils.device import this_rank
+from utils.embedding.lookups import RoundsLookup
 from utils.embedding.placement import Placement
 from utils.embedding.tables import EmbeddingTables, groups_of, lookup_tables, new_tables
 from utils.errors import InputError
@@ -94,8 +95,15 @@ class Training:
     def traffic_line(self) -> str:
         """What the step that was made last sends, beside what was planned."""
         ranks, graph = this_rank()[1], self.step.last_graph
+        if isinstance(graph.lookup, RoundsLookup):
+            return "exchange: the first batch goes in rounds, as many bytes as it takes"
         row_widths = [group.row_width for group, _ in groups_of(self.tables)]
         return traffic_line(traffic_of(graph, ranks), graph.lookup.capacities, row_widths, ranks)
+
+    def planning_seconds(self) -> float:
+        """What planning of look-ups has taken so far, beside the steps."""
+        planner = self.step.lookups.planner
+        return planner.seconds if planner else 0.0
 
     def epoch_lines(self) -> list[str]:
         """What an epoch's end says about the exchange's capacities and about skipped steps, where there are such."""

@@ -4,6 +4,7 @@ A rank sees what the batch after the next needs while it makes a step, and says 
 ranks know what a batch needs before its turn. Only the first two batches are agreed on by a message of their own.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -41,6 +42,8 @@ class Planner:
         """Without a `ladder` the first batches are measured for one."""
         self.groups, self.ladder = groups, ladder
         self.taken: Counter[int] = Counter()
+        self.seconds = 0.0
+        """What planning has taken so far, in its own thread."""
         self._gather = gather
         self._agreed: deque[int | Tensor] = deque()
 
@@ -74,8 +77,10 @@ class Planner:
         self._agreed.append(need)
 
     def _plan(self, batch: Batch) -> tuple[Batch, tuple[LookupPlan, ...]]:
-        present = int(batch.present.sum())
-        return batch, tuple(plan_lookup(batch.ids, present, group.placement) for group in self.groups)
+        present, started = int(batch.present.sum()), time.perf_counter()
+        plans = tuple(plan_lookup(batch.ids, present, group.placement) for group in self.groups)
+        self.seconds += time.perf_counter() - started
+        return batch, plans
 
     def _need(self, plans: tuple[LookupPlan, ...]) -> int:
         return self.ladder.need([plan.most_asked for plan in plans])

@@ -2,11 +2,12 @@
 
 The kernels' times are MindSpore's profiler's. What a step takes beside them is time in which no kernel ran: the host's
 updates of the tables on a CPU, waiting for a batch, MindSpore's own calls. Kernels that run side by side count each
-with its whole time.
+with its whole time. Planning of look-ups over ranks is shown below the step, since it runs beside it.
 """
 
 import csv
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mindspore import profiler
@@ -22,10 +23,11 @@ _SHOWN = 16
 class StepProfile:
     """Profiles STEPS steps of a training and writes kernels.txt and kernels.png into a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, planning: Callable[[], float]) -> None:
+        """`planning` says how many seconds the planning of look-ups has taken so far."""
+        self.folder, self._planning = folder, planning
         self._steps = 0
-        self._started = 0.0
+        self._started, self._planned = 0.0, 0.0
         self._profiler: profiler.profile | None = None
 
     def before_step(self) -> None:
@@ -35,11 +37,12 @@ class StepProfile:
             handler = profiler.tensorboard_trace_handler(str(self.folder), analyse_flag=False)
             self._profiler = profiler.profile(start_profile=False, on_trace_ready=handler)
             self._profiler.start()
-            self._started = time.perf_counter()
+            self._started, self._planned = time.perf_counter(), self._planning()
         elif self._steps == FIRST_STEP + STEPS:
             seconds = time.perf_counter() - self._started
             self._profiler.stop()
-            write_profile(self.folder, _kernel_times(self.folder), seconds / STEPS)
+            planning = (self._planning() - self._planned) / STEPS
+            write_profile(self.folder, _kernel_times(self.folder), seconds / STEPS, planning)
 
     def check_written(self) -> None:
         """InputError where training ended before there was a profile."""
@@ -50,7 +53,9 @@ class StepProfile:
             )
 
 
-def write_profile(folder: Path, kernels: dict[str, tuple[float, float]], step_seconds: float) -> None:
+def write_profile(
+    folder: Path, kernels: dict[str, tuple[float, float]], step_seconds: float, plan_seconds: float = 0.0
+) -> None:
     """Write the table and the picture: `kernels` are runs and milliseconds a step, by the kernel's name."""
     step, order = step_seconds * 1e3, sorted(kernels, key=lambda name: -kernels[name][1])
     rest = step - sum(milliseconds for _, milliseconds in kernels.values())
@@ -59,6 +64,9 @@ def write_profile(folder: Path, kernels: dict[str, tuple[float, float]], step_se
         f"{name:40} {kernels[name][0]:9.1f} {kernels[name][1]:9.3f} {kernels[name][1] / step:7.1%}" for name in order
     ]
     lines += [f"{'no kernel':40} {'':9} {rest:9.3f} {rest / step:7.1%}", f"{'a step':40} {'':9} {step:9.3f}"]
+    if plan_seconds:
+        plan = plan_seconds * 1e3
+        lines.append(f"{'planning the next look-up, beside it':40} {'':9} {plan:9.3f} {plan / step:7.1%}")
     (folder / "kernels.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     shown = [(name, kernels[name][1]) for name in order[:_SHOWN]]
     others = sum(kernels[name][1] for name in order[_SHOWN:])

@@ -69,7 +69,8 @@ def main(model: Model) -> int:
             if selection.chosen_on == HELD_OUT:
                 left, rows = len(selection.evaluated), data.splits["train"].rows
                 run.say(f"no valid split: chosen on {HELD_OUT}, its last {left:,} of {rows:,} rows, not trained on")
-        profile = StepProfile(beside_logs("profile")) if settings.profile and first else None
+        wanted = settings.profile and first
+        profile = StepProfile(beside_logs("profile"), training.planning_seconds) if wanted else None
         code = train(run, progress, signals, profile)
     if profile and not code:
         profile.check_written()
