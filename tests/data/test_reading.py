@@ -81,7 +81,8 @@ def test_every_row_exactly_once_whatever_the_number_of_ranks(
     """And in random order, each global batch's rows and their places in it are those that one rank has."""
     shape, batch_size, ranks = case
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(order_module, "LANES", lanes)
+        for bound in ("LEAST_LANES", "MOST_LANES"):
+            patch.setattr(order_module, bound, lanes)
         patch.setattr(reading, "ROWS_A_BLOCK", block)
         folder, rows = numbered[shape], shape[0]
         one_rank = [row_numbers(batch) for batch in batches_of(folder, Part(batch_size * ranks), seed)]
@@ -112,7 +113,6 @@ def test_each_rank_reads_its_share_of_the_packs(
 ) -> None:
     """Whatever the batch size. A pack that a lane ends in is read again for the next lane, which begins in it."""
     lanes, packs, read, read_whole = 64, 335, [], RecordReader.read
-    monkeypatch.setattr(order_module, "LANES", lanes)
     monkeypatch.setattr(RecordReader, "read", lambda *given: read.extend(given[1].tolist()) or read_whole(*given))
     for rank in {0, ranks // 2, ranks - 1}:
         read.clear()

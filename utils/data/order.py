@@ -1,9 +1,9 @@
 """The order of an epoch: a function of seed and epoch alone, of which each rank reads its own part.
 
-The packs, shuffled, lie end to end on a line, and the rows of each pack are shuffled too. The line is cut into LANES
-lanes of equal length. The epoch takes a row of every lane in turn: position p of the epoch is row p div LANES of the
-lane whose turn is p mod LANES. So a global batch takes about as many rows of each lane wherever it begins, and a rank
-that serves 1/N of the lanes, which lie side by side, reads 1/N of the line and has 1/N of every global batch.
+The packs, shuffled, lie end to end on a line, and the rows of each pack are shuffled too. The line is cut into L lanes
+of equal length. The epoch takes a row of every lane in turn: position p of the epoch is row p div L of the lane whose
+turn is p mod L. So a global batch takes about as many rows of each lane wherever it begins, and a rank that serves 1/N
+of the lanes, which lie side by side, reads 1/N of the line and has 1/N of every global batch.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,11 @@ from numba import njit
 
 from utils.data.kernels import split_mix
 
-LANES = 1024
-"""A power of two: the lanes of N ranks then are equally many, and take turns, for every N that is one too."""
+LEAST_LANES, MOST_LANES = 64, 1024
+"""Powers of two: the lanes of N ranks then are equally many, and take turns, for every N that is one too."""
+
+PACKS_A_LANE = 32
+"""Or more, where there are enough packs: one in which a lane ends and the next begins is read twice."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +65,24 @@ class Order:
         """Where on the line, counted from its first pack's first row, the first row is that is read."""
         return self.first_row % self.pack_rows
 
-    @property
+    @cached_property
     def lanes(self) -> int:
-        """How many lanes there are."""
-        return self.stored_lanes if self.seed is None else LANES
+        """How many lanes there are: in random order a power of two that follows from the number of packs alone.
+
+        Of more ranks than lanes, as with over 64 ranks on fewer than 4,096 packs, some have no rows at all.
+        """
+        if self.seed is None:
+            return self.stored_lanes
+        enough = min(max(len(self.packs) // PACKS_A_LANE, LEAST_LANES), MOST_LANES)
+        return 1 << (enough.bit_length() - 1)
 
     @cached_property
     def turns(self) -> np.ndarray:
         """Each lane's turn, int64 (lanes,): its number with the bits reversed, so that neighbours are far apart."""
         if self.seed is None:
             return np.arange(self.lanes)
-        bits = LANES.bit_length() - 1
-        return np.array([int(f"{lane:0{bits}b}"[::-1], 2) for lane in range(LANES)])
+        bits = self.lanes.bit_length() - 1
+        return np.array([int(f"{lane:0{bits}b}"[::-1], 2) for lane in range(self.lanes)])
 
     @cached_property
     def lane_starts(self) -> np.ndarray:
