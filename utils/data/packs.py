@@ -31,8 +31,9 @@ class HeldPacks:
         packs = len(lanes.turns) * (rows_a_lane // order.pack_rows + 2) + steps  # a step may need a filler
         packs = min(packs, len(order.packs))
         self._rows = np.empty((packs, order.pack_rows, reader.layout.row_words), np.int32)
-        self._free = list(range(packs))[::-1]
-        self._slots: dict[int, int] = {}
+        self._held = np.empty(0, np.int64)  # which packs of the line, ascending, and the slot that each is in
+        self._slots = np.empty(0, np.int64)
+        self._free = np.arange(packs)[::-1]
 
     def deal(self, starts: np.ndarray, end: int, room: int) -> Block:
         """This rank's parts of the steps that begin at the positions `starts`, the last of which ends at `end`."""
@@ -43,7 +44,8 @@ class HeldPacks:
         # A rank without a row of a step fills its part up with the global batch's first one.
         empty = np.flatnonzero(counts == 0).tolist()
         fillers = {step: self._order.line_place(int(starts[step])) for step in empty}
-        first_packs, slots = self._hold(lanes.starts + low, lanes.starts + high, list(fillers.values()))
+        self._hold(lanes.starts + low, lanes.starts + high, list(fillers.values()))
+        first_packs = np.searchsorted(self._held, (lanes.starts + low) // self._order.pack_rows)
         ids = np.empty((len(counts) * room, layout.fields), np.int32)
         dense = np.empty((len(ids), layout.dense), np.float32)
         label, places = np.empty((len(ids), 1), np.float32), np.zeros(len(ids), np.int64)
@@ -52,35 +54,33 @@ class HeldPacks:
 
         def deal(some: slice) -> None:
             its = (lanes.turns[some], lanes.starts[some], low[some], high[some], first_packs[some])
-            _deal(self._rows, slots, *its, some.start, len(lanes.turns), lanes.lanes, *steps, *words, places)
+            _deal(self._rows, self._slots, *its, some.start, len(lanes.turns), lanes.lanes, *steps, *words, places)
 
         self._reader.in_threads(deal, len(lanes.turns))
         for step, filler in fillers.items():
             pack, row = divmod(filler, self._order.pack_rows)
-            _copy(self._rows[self._slots[pack], row], *(column[step * room] for column in words))
+            slot = self._slots[np.searchsorted(self._held, pack)]
+            _copy(self._rows[slot, row], *(column[step * room] for column in words))
         for step in np.flatnonzero(counts < room).tolist():
             for column in (ids, dense, label):
                 column[step * room + max(int(counts[step]), 1) : (step + 1) * room] = column[step * room]
         return Block(ids, dense, label, places, counts.tolist())
 
-    def _hold(self, low: np.ndarray, high: np.ndarray, places: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Hold the packs of the stretches [low, high) of the line and of the single `places`, and no others.
-
-        Returns:
-            for each stretch which of the held packs is its first, and for each of these, in order, its slot.
-        """
+    def _hold(self, low: np.ndarray, high: np.ndarray, places: list[int]) -> None:
+        """Hold the packs of the stretches [low, high) of the line and of the single `places`, and no others."""
         pack_rows = self._order.pack_rows
         first = low // pack_rows
         last = np.where(low < high, (high - 1) // pack_rows, first - 1)
         longest = int((last - first).max(initial=-1))
         stretches = [(first + i)[first + i <= last] for i in range(longest + 1)]
         needed = np.unique(np.concatenate([*stretches, np.array(places, np.int64) // pack_rows]))
-        for pack in self._slots.keys() - needed.tolist():
-            self._free.append(self._slots.pop(pack))
-        new = [pack for pack in needed.tolist() if pack not in self._slots]
-        self._slots.update((pack, self._free.pop()) for pack in new)
-        self._reader.read(self._order.packs[new], [self._rows[self._slots[pack]] for pack in new])
-        return np.searchsorted(needed, first), np.array([self._slots[pack] for pack in needed.tolist()])
+        kept = np.isin(self._held, needed, assume_unique=True)
+        new = np.isin(needed, self._held, assume_unique=True, invert=True)
+        free, count = np.append(self._free, self._slots[~kept]), np.count_nonzero(new)
+        slots = np.empty(len(needed), np.int64)
+        slots[~new], slots[new] = self._slots[kept], free[len(free) - count :]  # last in, first out: less memory
+        self._held, self._slots, self._free = needed, slots, free[: len(free) - count]
+        self._reader.read(self._order.packs[needed[new]], [self._rows[slot] for slot in slots[new].tolist()])
 
 
 @njit(nogil=True, cache=True)

@@ -16,7 +16,7 @@ from utils.data.order import Order, Part, RankLanes, room_of
 from utils.data.packs import Block, HeldPacks
 from utils.data.record_files import RecordReader
 
-ROWS_A_BLOCK = 16384
+ROWS_A_BLOCK = 32768
 
 Item = TypeVar("Item")
 
