@@ -22,19 +22,24 @@ _S8, _S27, _S30, _S31 = np.uint64(8), np.uint64(27), np.uint64(30), np.uint64(31
 _inlined = njit(nogil=True, cache=True, inline="always")
 
 
+@_inlined
+def _ends_blank_line(data, place):
+    """Whether nothing, or a carriage return alone, stands in the line that ends before `place`."""
+    end = place - 1 if place > 0 and data[place - 1] == _RETURN else place
+    return end == 0 or data[end - 1] == NEWLINE
+
+
 @njit(nogil=True, cache=True)
 def count_rows(data: np.ndarray) -> tuple[int, int]:
     """Rows (lines that are not blank) and lines in uint8 text; a last line without newline counts."""
     rows, lines = 0, 0
-    before, last = np.uint8(NEWLINE), np.uint8(NEWLINE)
-    for byte in data:
-        if byte == NEWLINE:
+    for place in range(data.size):
+        if data[place] == NEWLINE:
             lines += 1
-            rows += not (last == NEWLINE or (last == _RETURN and before == NEWLINE))
-        before, last = last, byte
-    if last != NEWLINE:
+            rows += not _ends_blank_line(data, place)
+    if data.size > 0 and data[data.size - 1] != NEWLINE:
         lines += 1
-        rows += not (last == _RETURN and before == NEWLINE)
+        rows += not _ends_blank_line(data, data.size)
     return rows, lines
 
 

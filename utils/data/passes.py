@@ -85,17 +85,13 @@ def fit(raw: RawRows, buckets: tuple[int | None, ...], thresholds: tuple[int, ..
 
 
 def hash_key(raw: RawRows) -> int:
-    """64 bits of the tokens of the first KEY_ROWS rows.
+    """64 bits of the tokens of the first source's first KEY_ROWS rows.
 
     Hashes start from it, so that whoever writes into a few rows cannot choose tokens that get another token's id.
     """
-    digest, left = hashlib.blake2b(digest_size=8), KEY_ROWS
-    for block, _ in raw.blocks():
-        tokens = RowParser(raw.schema).parse(block.data, min(block.rows, left)).tokens
-        digest.update(np.ascontiguousarray(tokens.T))
-        left -= min(block.rows, left)
-        if not left:
-            break
+    digest, parser = hashlib.blake2b(digest_size=8), RowParser(raw.schema)
+    for block in read_blocks(raw.sources[0], raw.schema.header, min(KEY_ROWS, raw.row_counts[0])):
+        digest.update(np.ascontiguousarray(parser.parse(block.data, block.rows).tokens.T))
     return int.from_bytes(digest.digest(), "big")
 
 
