@@ -61,6 +61,15 @@ def test_short_tokens_have_different_hashes() -> None:
     assert len(np.unique(parsed.tokens[1])) == len(set(tokens))
 
 
+@pytest.mark.parametrize("token", ["", "a", "abcdefg", "abcdefgh", "abcdefghi", "abcdefghijklmnopq"])
+def test_a_token_has_one_hash_wherever_it_stands(token: str) -> None:
+    schema = replace(SCHEMA, dense=(), sparse=("u",), columns=("u", "y"))
+    for rows in (f"{token},1", f"{token},1\n{token},1\n", f"b,0\n{'x' * 30},0\n{token},1\n"):
+        hashes = RowParser(schema).parse(np.frombuffer(rows.encode(), np.uint8), rows.count(",")).tokens[0]
+        padded = np.frombuffer(f"{'y' * 40},0\n{token},1\n{'z' * 40},0\n".encode(), np.uint8)
+        assert hashes[-1] == RowParser(schema).parse(padded, 3).tokens[0, 1]
+
+
 @pytest.mark.parametrize("value", ["x", "1x", "nan", "inf", "-", ".", "1e", "1_000", "1e400", "1e39", "--1", "1 2"])
 def test_what_is_no_finite_number(value: str) -> None:
     assert reasons(text_of([("0", "1", value, "t", "t")])) == [(1, f"b '{value}' is no finite number")]

@@ -43,8 +43,8 @@ class RowParser:
     def parse(self, data: np.ndarray, rows: int) -> ParsedRows:
         """Parse the first `rows` rows of `data`, read-only uint8 text that starts at a line's beginning."""
         schema = self.schema
-        if rows and data[-1] != NEWLINE:  # the kernel stops at newlines alone
-            data = np.frombuffer(data.tobytes() + b"\n", np.uint8)
+        if rows and (data[-1] != NEWLINE or len(data) < 16):  # the kernel stops at newlines and reads words of 8 bytes
+            data = np.frombuffer(data.tobytes() + b"\n" * 16, np.uint8)
         label = np.zeros(rows, np.uint8)
         dense = np.empty((rows, len(schema.dense)), np.float32)
         tokens = np.empty((len(schema.field_names), rows), np.uint64)
