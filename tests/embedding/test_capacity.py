@@ -58,3 +58,10 @@ def test_rungs_triple_and_end_where_a_batch_cannot_ask_for_more() -> None:
     assert Ladder.of([100], [10**6], 4).rungs == ((first,), (3 * first,), (9 * first,))
     assert Ladder.of([100], [2 * first], 4).rungs == ((first,), (2 * first,))
     assert Ladder.of([100], [5], 4).rungs == ((5,),)
+
+
+@pytest.mark.parametrize(
+    ("asked", "need"), [(0, 0), (3, 0), (4, 1), (9, 1), (10, 2), (27, 2), (28, 3), (54, 3), (55, 4)]
+)
+def test_a_row_too_many_is_a_rung_or_a_round_more(asked: int, need: int) -> None:
+    assert Ladder(((3,), (9,), (27,))).need([asked]) == need
