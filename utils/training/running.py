@@ -127,16 +127,18 @@ class TrainStep:
         """`keys` (B, 1) int32 are the rows' random numbers, `hyper` those of utils.training.schedule.hyper_at."""
         batch, key = planned.batch, self.lookups.key(planned)
         graph, run = self.graph(key)
-        ints, (counts, own_keys, *looked_up) = graph.ints.empty(np.int32)
-        floats, (dense, label, numbers) = graph.floats.empty(np.float32)
-        counts[0], counts[1] = batch.present.sum(), batch.global_rows
-        own_keys[:], dense[:], label[:], numbers[:] = keys, batch.dense, batch.label, hyper
+        ints, (own_keys, *looked_up) = graph.ints.empty(np.int32)
+        floats, (dense, label, shares, *numbers) = graph.floats.empty(np.float32)
+        own_keys[:], dense[:], label[:] = keys, batch.dense, batch.label
+        np.multiply(batch.present, np.float32(1) / np.float32(batch.global_rows), out=shares)
+        for number, value in zip(numbers, hyper, strict=True):
+            number[...] = value
         self.lookups.fill(tuple(looked_up), planned)
         loss, need, finite, *for_host = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
         self.lookups.heard(need)
         self.last_graph = graph
         if self.scale is None or bool(finite):
-            self.host.apply(for_host, tuple(numbers.tolist()))
+            self.host.apply(for_host, tuple(number.item() for number in numbers))
         return loss
 
     def set_train(self) -> None:
@@ -150,8 +152,8 @@ class TrainStep:
             lookup, shapes = self.lookups.of(key)
             graph = StepGraph(
                 self.network, lookup, self.tables, self.optimizers, self.host.here, scale=self.scale,
-                clip_norm=self.clip_norm, ints=Packing(((2,), (ids[0], 1), *shapes)),
-                floats=Packing((dense, (ids[0], 1), (3,))),
+                clip_norm=self.clip_norm, ints=Packing(((ids[0], 1), *shapes)),
+                floats=Packing((dense, (ids[0], 1), (ids[0], 1), (), (), ())),
             )  # fmt: skip
             self._graphs[key] = graph, CompiledCell(graph)
         return self._graphs[key]

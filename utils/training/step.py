@@ -24,9 +24,10 @@ class StepGraph(nn.Cell):
     """construct(ints, floats) -> the mean loss of the global batch; what the batches after the next need; whether
     the step was finite; and for each table that the host updates, the held rows and their gradients.
 
-    `ints` are, packed: counts (2,), the rows of this rank's part that are present and those of the global batch; keys
-    (B, 1), random numbers for dropout; and the look-up's own inputs. `floats`: dense (B, d), label (B, 1), and the
-    three numbers of utils.training.schedule.hyper_at.
+    `ints` are, packed: keys (B, 1), random numbers for dropout, and the look-up's own inputs. `floats`: dense (B, d);
+    label (B, 1); each row's share of the mean over the global batch (B, 1), 0 where it is not present; and the three
+    numbers of utils.training.schedule.hyper_at. MindSpore runs a graph of more than 100 kernels in another way, which a
+    small batch's step pays for: so the host works out the shares.
     """
 
     def __init__(
@@ -50,7 +51,6 @@ class StepGraph(nn.Cell):
         self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
         self.on_host, self.scale, self.clip_norm = on_host, scale, clip_norm
         self.ints, self.floats = ints, floats
-        self.places = Tensor(np.arange(ints.shapes[1][0], dtype=np.int32).reshape(-1, 1))
         self.cross_entropy = ops.SigmoidCrossEntropyWithLogits()
         weights = [weight for optimizer in optimizers for weight in optimizer.weights]
         self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
@@ -64,15 +64,14 @@ class StepGraph(nn.Cell):
 
     def construct(self, ints: Tensor, floats: Tensor) -> tuple[Tensor | int | bool, ...]:
         int_parts = self.ints.parts_of(ints)
-        counts, keys, looked_up = int_parts[0], int_parts[1], int_parts[2:]
-        dense, label, hyper = self.floats.parts_of(floats)
-        hyper = (hyper[0], hyper[1], hyper[2])
+        keys, looked_up = int_parts[0], int_parts[1:]
+        dense, label, shares, rate, beta1_power, beta2_power = self.floats.parts_of(floats)
+        hyper = (rate, beta1_power, beta2_power)
         embeddings, held, need = self.lookup.look_up(looked_up)
-        present = (self.places < counts[0]).astype(ms.float32)
-        scale = 1.0 if self.scale is None else self.scale.value
-        shares = present * (scale / counts[1].astype(ms.float32))
+        present = (shares > 0).astype(ms.float32)
+        shares = shares if self.scale is None else shares * self.scale.value
         loss, gradients = self.value_and_grad(embeddings, dense, label, (present, keys), shares)
-        unscaled = None if self.scale is None else 1.0 / scale
+        unscaled = None if self.scale is None else 1.0 / self.scale.value
         pairs = self.lookup.gradients(looked_up, held, scaled(gradients[0], unscaled))
         rows, of_tables = (), ()
         for tables, pair in zip(self.tables, pairs):  # noqa: B905 (graph mode has no strict zip)
