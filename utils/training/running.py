@@ -31,9 +31,9 @@ class Lookups:
 
     def __init__(self, tables: tuple[EmbeddingTables, ...], target: str, ranks: int) -> None:
         self.tables = tables
-        self.is_direct = ranks == 1 and target == "CPU"
-        self.planner = None if self.is_direct else Planner(tuple(group for group, _ in groups_of(tables)), gather)
-        self._exchange: Exchange | None = None if self.is_direct else exchange_for(target)
+        is_direct = ranks == 1 and target == "CPU"
+        self.planner = None if is_direct else Planner(tuple(group for group, _ in groups_of(tables)), gather)
+        self._exchange: Exchange | None = None if is_direct else exchange_for(target)
 
     def planned(self, batches: Iterator[Batch]) -> Iterator[PlannedBatch]:
         """The batches, with plans where there is something to plan."""
