@@ -26,7 +26,7 @@ from utils.data.reading import Part, read_batches
 from utils.data.synthetic import write_criteo_like
 from utils.embedding.capacity import first_capacity
 from utils.embedding.lookup_plan import plan_lookup
-from utils.embedding.placement import Placement, exchange_bytes
+from utils.embedding.stripes import Placement, exchange_bytes
 from utils.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from benchmarks.batches import CRITEO_TABLE_SIZES, DENSE
 from benchmarks.distinct_rows import LAWS, LOG_UNIFORM
 from benchmarks.scaling_placements import PLACEMENTS, Batches, Load
 from utils.config import ROWS, WIDTHS, setting
-from utils.embedding.placement import NUMBER_BYTES, table_bytes
+from utils.embedding.stripes import NUMBER_BYTES, table_bytes
 
 COMPUTE, LOOKUPS, EXCHANGE, LATENCY = "compute", "memory bandwidth of look-ups", "exchange bandwidth", "latency"
 CAPACITY, READING = "memory capacity", "reading"

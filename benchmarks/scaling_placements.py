@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from benchmarks.distinct_rows import distinct_rows
 from utils.embedding.capacity import first_capacity
-from utils.embedding.placement import NUMBER_BYTES, Placement, exchange_bytes
+from utils.embedding.stripes import NUMBER_BYTES, Placement, exchange_bytes
 
 
 @dataclass(frozen=True)

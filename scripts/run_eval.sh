@@ -21,6 +21,6 @@ if [ "$ranks" = 1 ]; then
     run_job "$log" "$log" eval.py --device_id="$device_id" "$@"
 else
     set -- --door=eval --ranks="$ranks" "$@"
-    "$(find_python)" -m utils.cluster "$@" >/dev/null || exit
+    "$(find_python)" -m utils.ranks.cluster "$@" >/dev/null || exit
     run_job "$log" "$log" -m utils.launch "$@"
 fi

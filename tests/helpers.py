@@ -18,7 +18,7 @@ from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.training.build import scorer_of
-from utils.training.checkpoint import load_checkpoint
+from utils.training.checkpoint.reading import load_checkpoint
 from utils.training.selection import select_rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]

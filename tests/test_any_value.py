@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from tests.helpers import MODELS
-from utils.cluster import cluster_of
 from utils.config import (
     DeviceSettings,
     EvalSettings,
@@ -41,6 +40,7 @@ from utils.errors import InputError
 from utils.hccl_tools.hccl_tools import parse_range
 from utils.inference.export import target_of
 from utils.model import Features, Model
+from utils.ranks.cluster import cluster_of
 from utils.training.build import check_build
 from utils.training.evaluate import choose_split
 from utils.training.train import check_settings

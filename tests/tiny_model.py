@@ -6,10 +6,10 @@ from pathlib import Path
 from mindspore import Tensor, nn, ops
 
 from utils.config import setting
-from utils.embedding.placement import Placement
-from utils.layers import MLP
+from utils.embedding.stripes import Placement
+from utils.layers.mlp import MLP
 from utils.model import Features, Model, Table
-from utils.training.checkpoint_manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.manifest import CheckpointManifest, Progress
 
 WIDTH, HIDDEN = 2, 4
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
-from utils.interactions import cross_layers
-from utils.layers import MLP, FlatInputs, Linear, Rows
+from utils.layers.crosses import cross_layers
+from utils.layers.dense_columns import FlatInputs
+from utils.layers.mlp import MLP, Linear
+from utils.layers.rows import Rows
 from utils.model import Features
 
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
-from utils.interactions import FMSecondOrder
-from utils.layers import MLP, DenseVectors, Linear, Rows, SumFields
+from utils.layers.dense_columns import DenseVectors
+from utils.layers.factorization import FMSecondOrder
+from utils.layers.mlp import MLP, Linear
+from utils.layers.products import SumFields
+from utils.layers.rows import Rows
 from utils.model import Features
 
 

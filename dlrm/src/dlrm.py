@@ -6,8 +6,9 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
 from utils.errors import InputError
-from utils.interactions import DotInteraction
-from utils.layers import MLP, Rows
+from utils.layers.dot_interaction import DotInteraction
+from utils.layers.mlp import MLP
+from utils.layers.rows import Rows
 from utils.model import Features
 
 

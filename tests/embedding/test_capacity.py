@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from benchmarks.batches import CRITEO_TABLE_SIZES
 from utils.embedding.capacity import Ladder, first_capacity
 from utils.embedding.lookup_plan import plan_lookup
-from utils.embedding.placement import Placement, exchange_bytes
+from utils.embedding.stripes import Placement, exchange_bytes
 
 WIDTH = 16
 

@@ -10,7 +10,7 @@ from mindspore import Parameter, Tensor
 from utils.embedding.exchange import Exchange
 from utils.embedding.lookup_plan import plan_lookup
 from utils.embedding.lookups import ExchangedLookup
-from utils.embedding.placement import Placement, exchange_bytes
+from utils.embedding.stripes import Placement, exchange_bytes
 from utils.embedding.tables import EmbeddingTables, groups_of
 
 SIZES, WIDTHS, FIELDS = (40, 7, 300, 5, 90), (2, 3, 1), (5, 3, 5)

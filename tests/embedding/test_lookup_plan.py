@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.embedding.lookup_plan import NOTHING, plan_lookup
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 
 
 @st.composite

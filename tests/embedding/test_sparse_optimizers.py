@@ -9,7 +9,7 @@ from utils.config import TrainSettings
 from utils.embedding import cpu_kernels
 from utils.embedding.lookup_plan import NOTHING
 from utils.embedding.sparse_optimizers import sparse_optimizer
-from utils.training.schedule import hyper_at
+from utils.schedule import hyper_at
 
 ROWS, WIDTH, RATE = 50, 3, 0.05
 Batches = list[tuple[np.ndarray, np.ndarray]]

@@ -6,8 +6,8 @@ from mindspore import Tensor
 
 from utils.config import TrainSettings
 from utils.embedding.lookups import DirectLookup
-from utils.embedding.placement import Placement
 from utils.embedding.portable_kernels import ftrl_weight
+from utils.embedding.stripes import Placement
 from utils.embedding.tables import EmbeddingTables, new_tables
 from utils.errors import InputError
 

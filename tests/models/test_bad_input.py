@@ -12,7 +12,7 @@ import pytest
 from tests.helpers import check_refused, run_door
 from tests.models.conftest import Finished, training_flags
 from utils.data.manifest import copy_serving_files
-from utils.training.checkpoint_file import CheckpointFile, write_checkpoint_file
+from utils.training.checkpoint.file import CheckpointFile, write_checkpoint_file
 
 # What is given to which command, beside a sound run's files, and words of the answer.
 CASES: dict[str, tuple[str, list[str], list[str]]] = {

@@ -11,7 +11,7 @@ from mindspore import Tensor
 from tests.helpers import MODELS
 from tests.models.test_parameter_counts import build
 from utils.data.reading import row_keys
-from utils.layers import Dropout
+from utils.layers.dropout import Dropout
 from utils.model import Features
 
 ROWS, SIZES = 512, (16, 16, 16)

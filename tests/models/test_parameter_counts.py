@@ -10,9 +10,9 @@ from tests.helpers import REPOSITORY
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.reading import Batch
 from utils.model import Features, Model
+from utils.schedule import hyper_at
 from utils.training.build import Training
 from utils.training.dense_optimizers import FTRL, Adagrad, Adam
-from utils.training.schedule import hyper_at
 
 # Frappe's ten fields as published, users first, and an unknown id for each: 5,389 rows.
 FRAPPE = Features(dense=0, table_sizes=tuple(n + 1 for n in (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)))

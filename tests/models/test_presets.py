@@ -9,8 +9,8 @@ import pytest
 from tests.helpers import LOSS_LINE, MODELS, REPOSITORY, run_door
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.model import Features, Model
+from utils.schedule import check_schedule
 from utils.training.build import check_build
-from utils.training.schedule import check_schedule
 
 PRESETS = [(model, path.stem) for model in MODELS for path in sorted((REPOSITORY / model / "config").glob("*.yaml"))]
 OF_ALL = ("quickstart", "criteo_kaggle", "criteo_x1", "frappe_x1", "census_income")

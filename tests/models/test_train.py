@@ -10,7 +10,7 @@ import numpy as np
 from tests.helpers import LOSS_LINE, loss_lines, run_door, said, trained_rows
 from tests.models.conftest import BATCH_SIZE, EPOCHS, KEPT, SAVED_EVERY, Finished, metrics_in, training_flags
 from utils.data.manifest import DataManifest
-from utils.training.checkpoint import load_checkpoint
+from utils.training.checkpoint.reading import load_checkpoint
 
 
 def test_it_writes_the_files_it_promises(trained: Finished, tiny_data: Path) -> None:

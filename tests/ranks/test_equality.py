@@ -13,8 +13,8 @@ import pytest
 
 from tests.distributed import processes_in
 from tests.ranks.worker import IDS
-from utils.cluster import free_port
 from utils.device import with_this_python
+from utils.ranks.cluster import free_port
 
 WORKER = Path(__file__).with_name("worker.py")
 GLOBAL_BATCH = 64

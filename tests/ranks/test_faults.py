@@ -18,9 +18,9 @@ from tests.distributed import (
     run_job,
     wait_until,
 )
-from utils.cluster import free_port
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
+from utils.ranks.cluster import free_port
 
 # Before DLRM's door: rank 1 gets further flags, which win over those that all ranks get.
 FURTHER_FLAGS = """

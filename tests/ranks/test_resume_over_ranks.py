@@ -9,7 +9,7 @@ import pytest
 
 from tests.helpers import trained_rows
 from tests.ranks.trainings import GLOBAL_BATCH, dcn_folder, last_progress, losses, output, train, train_until
-from utils.training.checkpoint import read_checkpoint
+from utils.training.checkpoint.reading import read_checkpoint
 
 # Over some hundred steps the order in which ranks add up moves a loss by a few units of float32's last place.
 WITHIN = 1e-6

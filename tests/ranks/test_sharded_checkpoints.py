@@ -13,8 +13,8 @@ from tests.helpers import check_refused, run_door
 from tests.models.conftest import metrics_in
 from tests.ranks.conftest import Finished
 from tests.ranks.trainings import last_progress, train
-from utils.training.checkpoint import rank_file, read_checkpoint
-from utils.training.reshard import reshard
+from utils.training.checkpoint.reading import rank_file, read_checkpoint
+from utils.training.checkpoint.reshard import reshard
 
 
 def tool(*words: object, cwd: Path) -> str:

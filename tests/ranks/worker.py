@@ -17,8 +17,8 @@ from utils.data.reading import Batch
 from utils.device import set_up_device, set_up_ranks
 from utils.embedding.capacity import Ladder
 from utils.model import Features
+from utils.ranks.messages import barrier
 from utils.training.build import Training
-from utils.training.ranks import barrier
 
 
 def main(jobs_path: str, output: str) -> None:

@@ -18,9 +18,9 @@ from tests.distributed import (
     wait_until,
 )
 from tests.helpers import LOSS_LINE, MODELS, REPOSITORY
-from utils.cluster import free_port
 from utils.data.manifest import DataManifest
-from utils.training.checkpoint_file import CheckpointFile
+from utils.ranks.cluster import free_port
+from utils.training.checkpoint.file import CheckpointFile
 
 SHELLS = ("bash", "sh")
 FLAGS = ("--config_path=quickstart.yaml", "--log_every=2", "--table_optimizer=adagrad")

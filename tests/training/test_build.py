@@ -5,7 +5,7 @@ from mindspore import nn
 
 from tests.tiny_model import TINY, TinyNetwork, TinySettings
 from utils.config import TrainSettings
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 from utils.embedding.tables import lookup_tables
 from utils.errors import InputError
 from utils.model import Features

@@ -8,7 +8,7 @@ from mindspore import Tensor
 
 from utils.data.reading import Batch
 from utils.embedding.capacity import Ladder
-from utils.embedding.placement import Placement, TableGroup
+from utils.embedding.stripes import Placement, TableGroup
 from utils.training.planned import Planner
 
 GROUP = TableGroup(Placement((1000,), 2), (4,))

@@ -10,8 +10,8 @@ from tests.helpers import update
 from utils.config import TrainSettings
 from utils.embedding.lookup_plan import NOTHING
 from utils.embedding.sparse_optimizers import sparse_optimizer
+from utils.schedule import hyper_at
 from utils.training.dense_optimizers import dense_optimizer
-from utils.training.schedule import hyper_at
 
 ROWS, WIDTH, RATE = 12, 3, 0.05
 FTRL_SETTINGS = TrainSettings(ftrl_learning_rate=0.1, ftrl_l1=0.02, ftrl_l2=0.03, learning_rate=RATE)

@@ -14,7 +14,7 @@ from tests.tiny_model import TINY
 from utils.errors import InputError
 from utils.model import Model
 from utils.training import loop, train
-from utils.training.checkpoint_folder import locked
+from utils.training.checkpoint.folder import locked
 
 Door = Callable[..., int]
 OWN_LINES = dataclasses.replace(

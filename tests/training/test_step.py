@@ -12,9 +12,9 @@ from tests.tiny_model import TINY, WIDTH, TinySettings
 from utils.config import TrainSettings
 from utils.data.reading import Batch
 from utils.model import Features
+from utils.schedule import hyper_at
 from utils.training.build import Training
-from utils.training.checkpoint_file import write_checkpoint_file
-from utils.training.schedule import hyper_at
+from utils.training.checkpoint.file import write_checkpoint_file
 
 FEATURES = Features(dense=3, table_sizes=(5, 9))
 RATE = 0.1

@@ -5,7 +5,7 @@ import pytest
 from mindspore import Tensor, nn
 from mindspore.train.anf_ir_pb2 import DT_FLOAT16, DT_FLOAT32, DT_INT32, ModelProto
 
-from utils.embedding.placement import exchange_bytes
+from utils.embedding.stripes import exchange_bytes
 from utils.training.traffic import Traffic, traffic_in, traffic_line, traffic_of
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from utils.device import available_cores
-from utils.training.schedule import BETA1, BETA2, EPSILON
+from utils.schedule import BETA1, BETA2, EPSILON
 
 _THREADS = ThreadPoolExecutor(available_cores())
 _ROWS_A_THREAD = 1 << 14  # fewer are done before a thread has woken
@@ -49,7 +49,7 @@ def lazy_adam(
     gradients: np.ndarray,
     hyper: tuple[float, float, float],
 ) -> None:
-    """Adam of the batch's rows; `hyper` are the numbers of utils.training.schedule.hyper_at."""
+    """Adam of the batch's rows; `hyper` are the numbers of utils.schedule.hyper_at."""
     rate = np.float32(hyper[0] * np.sqrt(1 - hyper[2]) / (1 - hyper[1]))
 
     def update(part: int, parts: int) -> None:

@@ -7,7 +7,7 @@ from numba import njit
 
 from utils.config import TrainSettings
 from utils.data.kernels import mix
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 
 _HALF = np.float32(2.0**-24)  # of the distance of the 2^23 numbers that are drawn
 _TWO_PI = np.float32(2 * np.pi)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 
 NOTHING = -1
 """In the place of an id: padding. In the place of a row: an answer that nobody asked for."""

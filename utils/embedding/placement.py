@@ -1,83 +1,85 @@
-"""Which rank holds which table rows: striped, so that every rank holds as many, whatever the tables' sizes.
+"""What each rank of a training would hold and send:
 
-All rows of a group of tables are numbered in one sequence, g = the table's offset + id. Row g lies on rank g mod N, in
-place g div N. One rank is N = 1.
-
-    python -m utils.embedding.placement --dataset_path=… --ranks 8
+python -m utils.embedding.placement --dataset_path=… --ranks 8
 """
 
-from collections.abc import Sequence
+import sys
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-# Ids are int32, vectors, gradients and what optimizers keep are float32.
-NUMBER_BYTES = 4
+from utils.config import PlacementSettings, load_settings
+from utils.data.find import find_data
+from utils.data.manifest import DataManifest, check_serving_files
+from utils.data.reading import Part, read_batches
+from utils.embedding.capacity import first_capacity
+from utils.embedding.lookup_plan import plan_lookup
+from utils.embedding.stripes import Placement, exchange_bytes, table_bytes
+from utils.errors import InputError, run_door
+
+_BATCHES = 8
 
 
 @dataclass(frozen=True)
-class Placement:
-    """The rows of tables of these sizes, striped over `ranks` ranks."""
+class Asked:
+    """What batches of one rank ask for: distinct table rows a batch, and those of the rank that is asked most."""
 
-    table_sizes: tuple[int, ...]
-    ranks: int = 1
-
-    @cached_property
-    def offsets(self) -> np.ndarray:
-        """int64 (F,): the number of each table's first row."""
-        return np.cumsum([0, *self.table_sizes[:-1]], dtype=np.int64)
-
-    @property
-    def total(self) -> int:
-        """Rows of all tables together."""
-        return sum(self.table_sizes)
-
-    def rows(self, rank: int) -> int:
-        """Rows that a rank holds: the same for all ranks, but for one."""
-        return (self.total - rank + self.ranks - 1) // self.ranks
+    distinct: float
+    most: int
 
 
-@dataclass(frozen=True)
-class TableGroup:
-    """The tables of the same fields: one placement, and the width of each table's rows."""
-
-    placement: Placement
-    widths: tuple[int, ...]
-
-    @property
-    def row_width(self) -> int:
-        """Numbers of a row in all tables of the group."""
-        return sum(self.widths)
+def main() -> None:
+    """Print what each rank would hold and send, for a converted data set."""
+    (settings,) = load_settings((PlacementSettings,), sys.argv[1:])
+    folder, _ = find_data(settings.dataset_path)
+    data = check_serving_files(folder)
+    placement = Placement(data.table_sizes, settings.ranks)
+    print(*describe(placement, settings, count_asked(folder, data, placement, settings.batch_size)), sep="\n")
+    if settings.memory_budget:
+        check_budget(placement, settings)
 
 
-def exchange_bytes(
-    ranks: int, capacities: Sequence[int], row_widths: Sequence[int], *, all_to_all: bool, rounds: int = 1
-) -> int:
-    """Bytes that one rank sends in a step's exchange, to all others together.
-
-    Three messages: the rows that it asks of each rank and the capacity that it will need; their vectors; their
-    gradients. By all-to-all a rank sends each other rank its own block, by all-gather the blocks of all ranks.
-
-    Args:
-        ranks: how many there are.
-        capacities: for each group of tables, the rows that a rank may ask of each rank.
-        row_widths: for each group, the numbers of a row in all its tables.
-        all_to_all: how blocks are sent.
-        rounds: how often the exchange is repeated.
-    """
-    numbers = 1 + sum(capacities)
-    numbers += 2 * sum(capacity * width for capacity, width in zip(capacities, row_widths, strict=True))
-    return rounds * (ranks - 1) * numbers * NUMBER_BYTES * (1 if all_to_all else ranks)
+def count_asked(folder: Path, data: DataManifest, placement: Placement, batch_size: int) -> Asked:
+    """Count the distinct table rows of the first batches that a rank of one would train on."""
+    split = next(iter(data.splits))
+    part = Part(min(batch_size, data.splits[split].rows))
+    plans = [
+        plan_lookup(batch.ids, len(batch.ids), placement)
+        for batch in islice(read_batches(folder, data, split, part, seed=(0, 1)), _BATCHES)
+    ]
+    return Asked(float(np.mean([len(plan.places) for plan in plans])), max(plan.most_asked for plan in plans))
 
 
-def table_bytes(rows: int, widths: Sequence[int], slots: int) -> int:
-    """Memory of so many rows of tables of these widths, with `slots` numbers of the optimizer for each weight."""
-    return rows * sum(widths) * NUMBER_BYTES * (1 + slots)
+def describe(placement: Placement, settings: PlacementSettings, asked: Asked) -> list[str]:
+    """The lines that are printed."""
+    ranks, widths = placement.ranks, settings.embedding_dim
+    capacity = first_capacity(asked.distinct, ranks)
+    ids = settings.batch_size * len(placement.table_sizes)
+    sent = [exchange_bytes(ranks, (capacity,), (sum(widths),), all_to_all=all_to_all) for all_to_all in (True, False)]
+    lines = [
+        f"{len(placement.table_sizes)} tables of {placement.total:,} rows, striped over {ranks} ranks",
+        f"a batch of {settings.batch_size:,} rows: {ids:,} ids of {asked.distinct:,.0f} distinct table rows (counted)",
+        f"a rank is asked for at most {asked.most:,} of them (counted), the capacity is {capacity:,}",
+        f"a rank sends {sent[0]:,} bytes a step by all-to-all, {sent[1]:,} by all-gather",
+        f"rank {'table rows':>14} {'bytes with optimizer state':>27}",
+    ]
+    rows = [placement.rows(rank) for rank in range(ranks)]
+    return lines + [
+        f"{rank:4d} {held:14,d} {table_bytes(held, widths, settings.slots):27,d}" for rank, held in enumerate(rows)
+    ]
+
+
+def check_budget(placement: Placement, settings: PlacementSettings) -> None:
+    """InputError where a rank's tables with optimizer state need more than the budget."""
+    need = table_bytes(placement.rows(0), settings.embedding_dim, settings.slots) / 1e9
+    if need > settings.memory_budget:
+        raise InputError(
+            f"--memory_budget={settings.memory_budget} GB a rank cannot be met: a rank needs {need:.2f} GB on "
+            f"{placement.ranks} ranks; use more ranks or narrower embeddings"
+        )
 
 
 if __name__ == "__main__":
-    from utils.embedding.report import main
-    from utils.errors import run_door
-
     run_door(main)

@@ -9,7 +9,7 @@ import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 
 from utils.embedding.lookup_plan import NOTHING
-from utils.training.schedule import BETA1, BETA2, EPSILON
+from utils.schedule import BETA1, BETA2, EPSILON
 
 
 class SumRepeated(nn.Cell):
@@ -68,7 +68,7 @@ class Adagrad(nn.Cell):
 
 
 class LazyAdam(nn.Cell):
-    """`hyper` is the tuple of utils.training.schedule.hyper_at."""
+    """`hyper` is the tuple of utils.schedule.hyper_at."""
 
     def __init__(self, rows_repeat: bool) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ All are cells over one table `weight` (R, D):
     optimizer.update_on_host(rows, gradient, hyper)    the same on a CPU, beside the graph, of arrays and floats
 
 with `rows` (n,) int32, NOTHING for none, `gradients` (n, D) float32, 0 there (`gradient` takes more dimensions in the
-place of n), and `hyper`, the tuple of utils.training.schedule.hyper_at. A row's repeated gradients are summed before
+place of n), and `hyper`, the tuple of utils.schedule.hyper_at. A row's repeated gradients are summed before
 they are used; where `rows_repeat` is False they do not repeat. `slots` are the optimizer's own parameters, saved with
 the table. An optimizer that is not `can_update_on_host` has only the graph's.
 """
@@ -20,7 +20,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from utils.config import TrainSettings
 from utils.device import host_view
 from utils.embedding import cpu_kernels, portable_kernels
-from utils.training.schedule import BETA1, BETA2, EPSILON
+from utils.schedule import BETA1, BETA2, EPSILON
 
 # TensorFlow's default. A positive start also keeps rows whose first gradient is 0 from dividing 0 by 0.
 INITIAL_ACCUMULATOR = 0.1

@@ -5,8 +5,8 @@ from mindspore import Parameter, nn
 
 from utils.config import TrainSettings
 from utils.embedding.first_weights import fill_first_weights
-from utils.embedding.placement import Placement, TableGroup
 from utils.embedding.sparse_optimizers import sparse_optimizer, table_parameter
+from utils.embedding.stripes import Placement, TableGroup
 from utils.errors import InputError
 
 

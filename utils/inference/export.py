@@ -22,7 +22,7 @@ from utils.inference.publish import earlier_export, publish, serving_folder, var
 from utils.inference.seal import write_seal
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
-from utils.training.checkpoint import load_checkpoint, serving_files_of
+from utils.training.checkpoint.reading import load_checkpoint, serving_files_of
 from utils.training.step import ScoreStep
 
 TOLERANCES = {".mindir": 1e-6, ".onnx": 1e-5}

@@ -20,7 +20,7 @@ from utils.inference.predict import Predict, predictor_of_file, predictor_of_sco
 from utils.inference.publish import serving_folder
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
-from utils.training.checkpoint import load_checkpoint, serving_files_of
+from utils.training.checkpoint.reading import load_checkpoint, serving_files_of
 
 _BLOCK_BYTES = 1 << 22
 

@@ -1,1 +1,1 @@
-"""Training and evaluation: the step, the loop, metrics and checkpoints."""
+"""Training and evaluation: the step, the loop and metrics."""

@@ -11,17 +11,18 @@ from utils.config import TrainSettings, from_dict
 from utils.data.reading import Batch, row_keys
 from utils.device import this_rank
 from utils.embedding.lookups import RoundsLookup
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 from utils.embedding.tables import EmbeddingTables, groups_of, lookup_tables, new_tables
 from utils.errors import InputError
-from utils.layers import multiply_in_float16, number_dropouts
+from utils.layers.dropout import number_dropouts
+from utils.layers.mixed_precision import multiply_in_float16
 from utils.model import Features, Model
-from utils.training.checkpoint import Checkpoint
+from utils.schedule import hyper_at
+from utils.training.checkpoint.reading import Checkpoint
 from utils.training.dense_optimizers import dense_optimizer
 from utils.training.loss_scale import LossScale
 from utils.training.planned import PlannedBatch
 from utils.training.running import OneRankScorer, RankScorer, TrainStep
-from utils.training.schedule import hyper_at
 from utils.training.step import ScoreStep
 from utils.training.traffic import traffic_line, traffic_of
 

@@ -1,6 +1,6 @@
 """Optimizers of the network's own weights: cells with construct(gradients, hyper) over a tuple of parameters.
 
-`hyper` is the tuple of utils.training.schedule.hyper_at. They keep only the slots that they need; MindSpore's nn.SGD
+`hyper` is the tuple of utils.schedule.hyper_at. They keep only the slots that they need; MindSpore's nn.SGD
 stores three copies of every weight.
 """
 
@@ -9,7 +9,7 @@ from mindspore import Parameter, ParameterTuple, Tensor, nn, ops
 from utils.config import TrainSettings
 from utils.embedding.portable_kernels import ftrl
 from utils.embedding.sparse_optimizers import INITIAL_ACCUMULATOR
-from utils.training.schedule import BETA1, BETA2, EPSILON
+from utils.schedule import BETA1, BETA2, EPSILON
 
 DENSE_OPTIMIZERS = ("sgd", "adagrad", "adam", "ftrl")
 

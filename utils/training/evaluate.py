@@ -12,11 +12,11 @@ from utils.data.reading import read_batches
 from utils.device import reading_workers, set_up_device, set_up_ranks, this_rank
 from utils.errors import DivergedError, InputError
 from utils.model import Model, door_settings
+from utils.ranks.messages import barrier, gather_each
 from utils.training.build import scorer_over_ranks
-from utils.training.checkpoint import check_same_data, data_folder_of, load_checkpoint
+from utils.training.checkpoint.reading import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, beside_logs, now
 from utils.training.metrics import MAX_DISTINCT, BinaryMetrics
-from utils.training.ranks import barrier, gather_each
 from utils.training.running import OneRankScorer, RankScorer
 
 

@@ -21,13 +21,13 @@ from utils.errors import DIVERGED, DivergedError
 from utils.model import Model
 from utils.streams import say
 from utils.training.build import Training
-from utils.training.checkpoint import numbered_checkpoints
-from utils.training.checkpoint_folder import checkpoint_path, save_evaluation
-from utils.training.checkpoint_manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.folder import checkpoint_path, save_evaluation
+from utils.training.checkpoint.manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.reading import numbered_checkpoints
+from utils.training.checkpoint.saving import Saver
 from utils.training.evaluate import evaluate
 from utils.training.logs import LogFile, now
 from utils.training.profile import StepProfile
-from utils.training.saving import Saver
 from utils.training.selection import Selection
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 

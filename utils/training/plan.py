@@ -2,8 +2,8 @@
 
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data, open_data
-from utils.embedding.placement import Placement, table_bytes
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
+from utils.embedding.stripes import Placement, table_bytes
 from utils.model import Features, Model, door_settings
 from utils.training.build import check_build, chosen_optimizer
 from utils.training.train import check_settings

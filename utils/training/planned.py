@@ -17,7 +17,7 @@ from mindspore import Tensor
 from utils.data.reading import Batch, in_background
 from utils.embedding.capacity import Ladder
 from utils.embedding.lookup_plan import LookupPlan, plan_lookup
-from utils.embedding.placement import TableGroup
+from utils.embedding.stripes import TableGroup
 
 _AHEAD = 2
 Gather = Callable[[np.ndarray], np.ndarray]

@@ -13,10 +13,10 @@ from utils.data.reading import Batch
 from utils.embedding.exchange import Exchange, exchange_for
 from utils.embedding.lookups import DirectLookup, ExchangedLookup, RoundsLookup
 from utils.embedding.tables import EmbeddingTables, groups_of
+from utils.ranks.messages import gather
 from utils.training.loss_scale import LossScale
 from utils.training.packing import Packing
 from utils.training.planned import PlannedBatch, Planner
-from utils.training.ranks import gather
 from utils.training.step import HostUpdates, RankScoreGraph, ScoreStep, StepGraph
 
 Key = tuple[tuple[int, ...], tuple[int, ...], int]
@@ -124,7 +124,7 @@ class TrainStep:
         self.host = HostUpdates(tables, target)
 
     def __call__(self, planned: PlannedBatch, keys: np.ndarray, hyper: tuple[np.ndarray, ...]) -> Tensor:
-        """`keys` (B, 1) int32 are the rows' random numbers, `hyper` those of utils.training.schedule.hyper_at."""
+        """`keys` (B, 1) int32 are the rows' random numbers, `hyper` those of utils.schedule.hyper_at."""
         batch, key = planned.batch, self.lookups.key(planned)
         graph, run = self.graph(key)
         ints, (own_keys, *looked_up) = graph.ints.empty(np.int32)

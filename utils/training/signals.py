@@ -9,7 +9,7 @@ import numpy as np
 
 from utils.device import this_rank
 from utils.hold_signals import SIGNALS, hold_signals
-from utils.training.ranks import gather
+from utils.ranks.messages import gather
 
 
 class InterruptedTrainingError(Exception):

@@ -12,7 +12,7 @@ from mindspore import ParameterTuple, Tensor, nn, ops
 from utils.device import host_view
 from utils.embedding.lookups import DirectLookup, ExchangedLookup
 from utils.embedding.tables import EmbeddingTables
-from utils.layers import Rows
+from utils.layers.rows import Rows
 from utils.training.loss_scale import LossScale
 from utils.training.packing import Packing
 from utils.training.sums import SumInOneMessage
@@ -26,7 +26,7 @@ class StepGraph(nn.Cell):
 
     `ints` are, packed: keys (B, 1), random numbers for dropout, and the look-up's own inputs. `floats`: dense (B, d);
     label (B, 1); each row's share of the mean over the global batch (B, 1), 0 where it is not present; and the three
-    numbers of utils.training.schedule.hyper_at. MindSpore runs a graph of more than 100 kernels in another way, which a
+    numbers of utils.schedule.hyper_at. MindSpore runs a graph of more than 100 kernels in another way, which a
     small batch's step pays for: so the host works out the shares.
     """
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mindspore import nn
 from mindspore.train.anf_ir_pb2 import DataType, ModelProto, NodeProto
 
-from utils.embedding.placement import exchange_bytes
+from utils.embedding.stripes import exchange_bytes
 
 # The share of its output that a rank sends on N ranks. An all-gather's output is N parts, of which this rank's goes
 # to N - 1 others; of an all-to-all's N blocks one stays; a ring's all-reduce sums in N - 1 parts and spreads in N - 1.

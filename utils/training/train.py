@@ -15,16 +15,16 @@ from utils.data.order import steps_of
 from utils.device import set_up_device, set_up_ranks, this_rank
 from utils.errors import InputError
 from utils.model import Features, Model, door_settings, eval_line, loss_line
+from utils.ranks.messages import barrier, check_alike, gather
+from utils.schedule import check_schedule
 from utils.training.build import Training, check_build
-from utils.training.checkpoint import Checkpoint, check_same_data, last_checkpoint, load_checkpoint
-from utils.training.checkpoint_folder import locked, noted_logs, progress_of, resume_folder, start_folder
-from utils.training.checkpoint_manifest import Progress
+from utils.training.checkpoint.folder import locked, noted_logs, progress_of, resume_folder, start_folder
+from utils.training.checkpoint.manifest import Progress
+from utils.training.checkpoint.reading import Checkpoint, check_same_data, last_checkpoint, load_checkpoint
+from utils.training.checkpoint.saving import Saver
 from utils.training.logs import LogFile, beside_logs, first_word, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
-from utils.training.ranks import barrier, check_alike, gather
-from utils.training.saving import Saver
-from utils.training.schedule import check_schedule
 from utils.training.selection import HELD_OUT, select_rows
 from utils.training.signals import Signals
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn
 
 from utils.config import SHARES, WIDTHS, setting
-from utils.layers import MLP, FlatInputs, Linear, Rows, SumFields
+from utils.layers.dense_columns import FlatInputs
+from utils.layers.mlp import MLP, Linear
+from utils.layers.products import SumFields
+from utils.layers.rows import Rows
 from utils.model import Features
 
 

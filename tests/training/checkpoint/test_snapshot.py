@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from utils.training.snapshot import Snapshot
+from utils.training.checkpoint.snapshot import Snapshot
 
 
 def tables(heights: list[int]) -> dict[str, dict[str, np.ndarray]]:

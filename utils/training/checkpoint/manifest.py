@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from utils.data.typed_json import from_json
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 from utils.errors import InputError
-from utils.training.checkpoint_file import CheckpointFile, DamagedCheckpointError
+from utils.training.checkpoint.file import CheckpointFile, DamagedCheckpointError
 
 FORMAT_VERSION = 2
 

@@ -4,7 +4,7 @@ import pytest
 
 from utils.config import TrainSettings
 from utils.errors import InputError
-from utils.training.schedule import check_schedule, hyper_at, learning_rate_at
+from utils.schedule import check_schedule, hyper_at, learning_rate_at
 
 
 def rates(*steps: int, factor: float = 1.0, **settings: object) -> list[float]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.training.checkpoint_folder import save_checkpoint
-from utils.training.checkpoint_manifest import CheckpointManifest
-from utils.training.snapshot import Snapshot
+from utils.training.checkpoint.folder import save_checkpoint
+from utils.training.checkpoint.manifest import CheckpointManifest
+from utils.training.checkpoint.snapshot import Snapshot
 
 _LESS_URGENT = 10
 

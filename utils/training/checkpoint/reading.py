@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from utils.data.manifest import DataManifest, check_serving_files
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 from utils.errors import InputError
-from utils.training.checkpoint_file import CheckpointFile, DamagedCheckpointError
-from utils.training.checkpoint_manifest import CheckpointManifest, parse_manifest
+from utils.training.checkpoint.file import CheckpointFile, DamagedCheckpointError
+from utils.training.checkpoint.manifest import CheckpointManifest, parse_manifest
 
 TRAINED_ON = "trained_on.json"
 
@@ -244,10 +244,3 @@ def _offer(damaged: Path, model: str) -> str:
             continue
         return f"; {path.name} before it is whole: remove the damaged file to resume from it, or name it"
     return "; there is no other whole checkpoint in its folder"
-
-
-if __name__ == "__main__":
-    from utils.errors import run_door
-    from utils.training.reshard import main
-
-    run_door(main)

@@ -11,10 +11,10 @@ import pytest
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
 from utils.model import Features
-from utils.training.checkpoint import rank_file, read_checkpoint
-from utils.training.checkpoint_file import CheckpointFile, write_checkpoint_file
-from utils.training.checkpoint_folder import save_checkpoint
-from utils.training.reshard import reshard
+from utils.training.checkpoint.file import CheckpointFile, write_checkpoint_file
+from utils.training.checkpoint.folder import save_checkpoint
+from utils.training.checkpoint.reading import rank_file, read_checkpoint
+from utils.training.checkpoint.reshard import reshard
 
 FEATURES = Features(dense=1, table_sizes=(30, 41))
 ARRAYS = {

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 from utils.errors import InputError
 from utils.files import PARTIAL, remove, replace
-from utils.training.checkpoint import Checkpoint, rank_file, read_checkpoint
-from utils.training.checkpoint_file import write_checkpoint_file
+from utils.training.checkpoint.file import write_checkpoint_file
+from utils.training.checkpoint.reading import Checkpoint, rank_file, read_checkpoint
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.helpers import check_refused
 from utils.config import PlacementSettings
 from utils.data.manifest import DataManifest
-from utils.embedding.placement import Placement, exchange_bytes
-from utils.embedding.report import Asked, check_budget, describe
+from utils.embedding.placement import Asked, check_budget, describe
+from utils.embedding.stripes import Placement, exchange_bytes
 from utils.errors import InputError
 
 sizes = st.lists(st.integers(1, 300), min_size=1, max_size=12).map(tuple)

@@ -9,10 +9,10 @@ import pytest
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
 from utils.model import Features
-from utils.training import checkpoint_file
-from utils.training.checkpoint import last_checkpoint
-from utils.training.checkpoint_manifest import Progress
-from utils.training.saving import Saver
+from utils.training.checkpoint import file as checkpoint_file
+from utils.training.checkpoint.manifest import Progress
+from utils.training.checkpoint.reading import last_checkpoint
+from utils.training.checkpoint.saving import Saver
 
 FEATURES = Features(dense=1, table_sizes=(300, 401))
 

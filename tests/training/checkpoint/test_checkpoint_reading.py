@@ -12,10 +12,10 @@ from tests.tiny_model import tiny_manifest
 from utils.data.manifest import SERVING_FILES, DataManifest
 from utils.errors import InputError
 from utils.model import Features
-from utils.training.checkpoint import last_checkpoint, load_checkpoint, numbered_checkpoints, serving_files_of
-from utils.training.checkpoint_file import DamagedCheckpointError, write_checkpoint_file
-from utils.training.checkpoint_folder import save_checkpoint
-from utils.training.checkpoint_manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.file import DamagedCheckpointError, write_checkpoint_file
+from utils.training.checkpoint.folder import save_checkpoint
+from utils.training.checkpoint.manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.reading import last_checkpoint, load_checkpoint, numbered_checkpoints, serving_files_of
 
 FEATURES = Features(dense=1, table_sizes=(3, 4))
 ARRAYS = {"embedding": np.arange(14, dtype=np.float32).reshape(7, 2), "mlp.weight": np.ones((2, 3), np.float32)}

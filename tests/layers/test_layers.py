@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from mindspore import ParameterTuple, Tensor, nn, ops
 
-from utils.interactions import DotInteraction
-from utils.layers import MLP, multiply_in_float16
+from utils.layers.dot_interaction import DotInteraction
+from utils.layers.mixed_precision import multiply_in_float16
+from utils.layers.mlp import MLP
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:

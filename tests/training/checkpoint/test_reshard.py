@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny_model import tiny_manifest
-from utils.embedding.placement import Placement
+from utils.embedding.stripes import Placement
 from utils.errors import InputError
 from utils.model import Features
-from utils.training import checkpoint_file
-from utils.training.checkpoint import last_checkpoint, load_checkpoint, rank_file, read_checkpoint
-from utils.training.checkpoint_file import DamagedCheckpointError
-from utils.training.checkpoint_folder import save_checkpoint
-from utils.training.reshard import arrays_of_rank, inspect, main, reshard
+from utils.training.checkpoint import file as checkpoint_file
+from utils.training.checkpoint.file import DamagedCheckpointError
+from utils.training.checkpoint.folder import save_checkpoint
+from utils.training.checkpoint.reading import last_checkpoint, load_checkpoint, rank_file, read_checkpoint
+from utils.training.checkpoint.reshard import arrays_of_rank, inspect, main, reshard
 
 WIDTHS = {"embedding": 3, "wide": 1}
 SLOTS = ("", ".moment1", ".moment2")

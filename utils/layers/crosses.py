@@ -1,76 +1,11 @@
-"""How vectors of features meet: pairs' dot products, factorization machines and cross layers."""
+"""The cross layers of DCN and DCN-V2."""
 
 import mindspore as ms
-import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import initializer
 
-from utils.layers import AddBias, Linear, Product, SumFields
-
-
-class DotInteraction(nn.Cell):
-    """Dot products of all pairs of vectors: z (B, n, D) -> (B, n (n - 1) / 2).
-
-    Source: Naumov et al. 2019, arXiv 1906.00091, section 2.1.3. The pairs are those below the diagonal of z zT, row
-    by row. Back-propagation is one product: with S the symmetric matrix of the pairs' gradients, d_z = S z.
-    """
-
-    def __init__(self, vectors: int) -> None:
-        super().__init__()
-        i, j = np.tril_indices(vectors, -1)
-        pair_of_cell = np.full((vectors, vectors), len(i), np.int32)
-        pair_of_cell[i, j] = pair_of_cell[j, i] = np.arange(len(i))
-        self.vectors = vectors
-        self.cell_of_pair = Tensor((i * vectors + j).astype(np.int32))
-        self.pair_of_cell = Tensor(pair_of_cell.reshape(-1))
-        self.outer = ops.BatchMatMul(transpose_b=True)
-        self.multiply = ops.BatchMatMul()
-        self.concat = ops.Concat(axis=1)
-
-    def construct(self, z: Tensor) -> Tensor:
-        products = self.outer(z, z)
-        return ops.gather(products.reshape(-1, self.vectors * self.vectors), self.cell_of_pair, 1)
-
-    def bprop(self, z: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor]:
-        # The diagonal is no pair: its cells read the column of zeros appended here.
-        padded = self.concat((d_out, ops.zeros((z.shape[0], 1), d_out.dtype)))
-        symmetric = ops.gather(padded, self.pair_of_cell, 1).reshape(-1, self.vectors, self.vectors)
-        return (self.multiply(symmetric, z),)
-
-
-class FMSecondOrder(nn.Cell):
-    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
-
-    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares.
-    """
-
-    def __init__(self, vectors: int, width: int) -> None:
-        super().__init__()
-        self.pairs_and_sum = _PairsAndSum(vectors, width)
-
-    def construct(self, vectors: Tensor) -> Tensor:
-        return self.pairs_and_sum(vectors)[0]
-
-
-class _PairsAndSum(nn.Cell):
-    """vectors (B, n, D) -> the pairs' products (B, 1), and the vectors' sum (B, D), which back-propagation uses again.
-
-    A vector's gradient, written here, is d_out times the sum of the others; the sum itself gets none.
-    """
-
-    def __init__(self, vectors: int, width: int) -> None:
-        super().__init__()
-        self.flat = vectors * width
-        self.sum_vectors = SumFields(vectors, width)
-
-    def construct(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        total = self.sum_vectors(vectors)
-        squares = (vectors * vectors).reshape(-1, self.flat)
-        return 0.5 * ((total * total).sum(1, keepdims=True) - squares.sum(1, keepdims=True)), total
-
-    def bprop(self, vectors: Tensor, out: tuple[Tensor, Tensor], d_out: tuple[Tensor, Tensor]) -> tuple[Tensor]:
-        others = out[1].expand_dims(1) - vectors
-        return (others * d_out[0].expand_dims(2),)
+from utils.layers.mlp import Linear
+from utils.layers.products import AddBias, Product
 
 
 class VectorCross(nn.Cell):

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.distributed import rank_table_of
-from utils.cluster import cluster_of
 from utils.config import LaunchSettings
 from utils.errors import InputError
+from utils.ranks.cluster import cluster_of
 
 # Addresses for documentation, which no machine should have (RFC 5737).
 ELSEWHERE, ELSEWHERE_TOO = "203.0.113.1", "203.0.113.2"

@@ -1,6 +1,6 @@
 """Which ranks run on which machine, and what msrun gives each of them.
 
-    python -m utils.cluster --ranks=8 [--rank_table=/rank_table.json] [--nodes=2 --node_rank=0 --master_addr=…]
+    python -m utils.ranks.cluster --ranks=8 [--rank_table=/rank_table.json] [--nodes=2 --node_rank=0 --master_addr=…]
 
 says what is wrong with these flags, and prints `dry_run` where no more is asked for; all others are left alone.
 """

@@ -16,9 +16,9 @@ import pytest
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
 from utils.model import Features
-from utils.training import checkpoint_file, checkpoint_folder
-from utils.training.checkpoint import last_checkpoint, load_checkpoint, numbered_checkpoints, read_checkpoint
-from utils.training.checkpoint_folder import (
+from utils.training.checkpoint import file as checkpoint_file
+from utils.training.checkpoint import folder as checkpoint_folder
+from utils.training.checkpoint.folder import (
     locked,
     progress_of,
     resume_folder,
@@ -26,7 +26,8 @@ from utils.training.checkpoint_folder import (
     save_evaluation,
     start_folder,
 )
-from utils.training.checkpoint_manifest import Progress
+from utils.training.checkpoint.manifest import Progress
+from utils.training.checkpoint.reading import last_checkpoint, load_checkpoint, numbered_checkpoints, read_checkpoint
 
 FEATURES = Features(dense=1, table_sizes=(3, 4))
 LOGS = {"loss_file_name": "loss.log"}

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.errors import InputError
-from utils.training import checkpoint_file
-from utils.training.checkpoint_file import CheckpointFile, DamagedCheckpointError, write_checkpoint_file
+from utils.training.checkpoint import file as checkpoint_file
+from utils.training.checkpoint.file import CheckpointFile, DamagedCheckpointError, write_checkpoint_file
 
 MANIFEST = '{"model": "tiny", "note": "ü"}'
 

@@ -29,9 +29,9 @@ from utils.data.typed_json import from_json
 from utils.device import this_rank
 from utils.errors import InputError
 from utils.files import PARTIAL, remove, replace, restore, write_whole
-from utils.training.checkpoint import TRAINED_ON, Checkpoint, numbered_checkpoints, rank_file
-from utils.training.checkpoint_file import write_checkpoint_file
-from utils.training.checkpoint_manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.file import write_checkpoint_file
+from utils.training.checkpoint.manifest import CheckpointManifest, Progress
+from utils.training.checkpoint.reading import TRAINED_ON, Checkpoint, numbered_checkpoints, rank_file
 
 BEST = "best.ckpt"
 _LOCK = "training.lock"

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
-from utils.interactions import FMSecondOrder, MatrixCross, MixCross, VectorCross
-from utils.layers import BatchNorm, DenseVectors, Dropout, Linear
+from utils.layers.batch_norm import BatchNorm
+from utils.layers.crosses import MatrixCross, MixCross, VectorCross
+from utils.layers.dense_columns import DenseVectors
+from utils.layers.dropout import Dropout
+from utils.layers.factorization import FMSecondOrder
+from utils.layers.mlp import Linear
 
 ABSENT = 3
 """Rows at the end of a batch that only fill it up."""

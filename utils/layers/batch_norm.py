@@ -1,0 +1,93 @@
+"""Batch normalisation over the global batch."""
+
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import initializer
+
+from utils.device import this_rank
+from utils.layers.rows import Rows
+
+
+class SumOverRanks(nn.Cell):
+    """The sum of a float32 tensor over all ranks; the tensor itself where there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(auto_prefix=False)
+        self.all_reduce = ops.AllReduce() if this_rank()[1] > 1 else None
+
+    def construct(self, x: Tensor) -> Tensor:
+        return x if self.all_reduce is None else self.all_reduce(x)
+
+
+class BatchNorm(nn.Cell):
+    """Batch normalisation of (B, units), Ioffe & Szegedy 2015, algorithm 1, over the rows that are present.
+
+    In evaluation the moving moments are used: 0.9 of the old and 0.1 of the batch's, with the unbiased variance.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.gamma = Parameter(initializer("ones", (units,), ms.float32))
+        self.beta = Parameter(initializer("zeros", (units,), ms.float32))
+        self.moving_mean = Parameter(initializer("zeros", (1, units), ms.float32), requires_grad=False)
+        self.moving_variance = Parameter(initializer("ones", (1, units), ms.float32), requires_grad=False)
+        self.normalize, self.in_float16 = Normalize(), False
+
+    def construct(self, x: Tensor, rows: Rows) -> Tensor:
+        if self.training:
+            x, mean, variance, count = self.normalize(x, rows[0], self.moving_mean)
+            unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
+            x = ops.depend(x, self.move(self.moving_mean, ops.stop_gradient(mean)))
+            x = ops.depend(x, self.move(self.moving_variance, ops.stop_gradient(unbiased)))
+        else:
+            x = (x - self.moving_mean) * ops.rsqrt(self.moving_variance + 1e-5)
+        return x * self.gamma + self.beta
+
+    def move(self, moving: Parameter, moment: Tensor) -> Tensor:
+        moved = 0.9 * moving + 0.1 * moment
+        if self.in_float16:  # a step that overflows is skipped: it must leave nothing behind
+            moved = ops.select(ops.isfinite(moved), moved, moving + 0.0)
+        return ops.assign(moving, moved)
+
+
+class Normalize(nn.Cell):
+    """x (B, units), present (B, 1) -> normalised x, and the global batch's mean, variance (1, units) and count of rows.
+
+    Written with its own gradient: sums over rows are products with `present`, and both ways need few passes over x.
+    Over several ranks the sums of each way go in one message; the variance then comes from sums about `near`
+    (1, units), which the mean is not far from, so that little of float32's precision is lost (Chan et al. 1983).
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.product = ops.MatMul(transpose_a=True)
+        self.concat = ops.Concat(axis=1)
+        self.sum_over_ranks = SumOverRanks()
+        self.alone = this_rank()[1] == 1
+
+    def construct(self, x: Tensor, present: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        if self.alone:
+            count = self.product(present, present)
+            mean = self.product(present, x) / count
+            centred = x - mean
+            variance = self.product(present, centred * centred) / count
+        else:
+            units, shifted = x.shape[1], x - near
+            sums = (self.product(present, shifted), self.product(present, shifted * shifted))
+            total = self.sum_over_ranks(self.concat((*sums, self.product(present, present))))
+            count = total[:, 2 * units :]
+            shift = total[:, :units] / count
+            variance = ops.maximum(total[:, units : 2 * units] / count - shift * shift, 0.0)
+            mean = near + shift
+            centred = shifted - shift
+        return centred * ops.rsqrt(variance + 1e-5), mean, variance, count
+
+    def bprop(self, x: Tensor, present: Tensor, near: Tensor, out: tuple, d_out: tuple) -> tuple[Tensor, ...]:
+        normal, _, variance, count = out
+        d_normal = d_out[0]
+        along, mean = self.product(present, d_normal * normal), self.product(present, d_normal)
+        if not self.alone:
+            total = self.sum_over_ranks(self.concat((along, mean)))
+            along, mean = total[:, : x.shape[1]], total[:, x.shape[1] :]
+        d_x = (d_normal - (mean + normal * along) / count) * present * ops.rsqrt(variance + 1e-5)
+        return d_x, ops.zeros_like(present), ops.zeros_like(near)

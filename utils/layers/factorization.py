@@ -1,0 +1,40 @@
+"""Factorization machines: all pairs' products, summed."""
+
+from mindspore import Tensor, nn
+
+from utils.layers.products import SumFields
+
+
+class FMSecondOrder(nn.Cell):
+    """Sum over all pairs of the dot product: vectors (B, n, D) -> (B, 1).
+
+    Source: Rendle 2010, Factorization Machines, lemma 3.1: half of the squared sum less the sum of squares.
+    """
+
+    def __init__(self, vectors: int, width: int) -> None:
+        super().__init__()
+        self.pairs_and_sum = _PairsAndSum(vectors, width)
+
+    def construct(self, vectors: Tensor) -> Tensor:
+        return self.pairs_and_sum(vectors)[0]
+
+
+class _PairsAndSum(nn.Cell):
+    """vectors (B, n, D) -> the pairs' products (B, 1), and the vectors' sum (B, D), which back-propagation uses again.
+
+    A vector's gradient, written here, is d_out times the sum of the others; the sum itself gets none.
+    """
+
+    def __init__(self, vectors: int, width: int) -> None:
+        super().__init__()
+        self.flat = vectors * width
+        self.sum_vectors = SumFields(vectors, width)
+
+    def construct(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        total = self.sum_vectors(vectors)
+        squares = (vectors * vectors).reshape(-1, self.flat)
+        return 0.5 * ((total * total).sum(1, keepdims=True) - squares.sum(1, keepdims=True)), total
+
+    def bprop(self, vectors: Tensor, out: tuple[Tensor, Tensor], d_out: tuple[Tensor, Tensor]) -> tuple[Tensor]:
+        others = out[1].expand_dims(1) - vectors
+        return (others * d_out[0].expand_dims(2),)

@@ -1,0 +1,1 @@
+"""Starting and watching ranks: which is where, no process left behind, what they say to each other."""
