@@ -28,9 +28,7 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
 
 
 def _latencies(settings: BenchmarkSettings, data: Path, folder: Path) -> Iterator[Figure]:
-    sizes = [
-        field["table_size"] for field in json.loads((data / "manifest.json").read_text(encoding="utf-8"))["fields"]
-    ]
+    sizes = [table["size"] for table in json.loads((data / "manifest.json").read_text(encoding="utf-8"))["tables"]]
     here, peers = Path(sys.executable), peers_python(settings)
     onnx = {"path": str(folder / "dlrm.onnx"), "sizes": sizes}
     sides = (

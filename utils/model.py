@@ -26,7 +26,7 @@ class Features:
     @classmethod
     def of(cls, data: DataManifest) -> "Features":
         """The features of converted data."""
-        never_unknown = tuple(place for place, field in enumerate(data.fields) if field.unknown_rows == 0)
+        never_unknown = tuple(place for place, table in enumerate(data.tables) if table.unknown_ids == 0)
         return cls(len(data.dense_columns), data.table_sizes, data.crosses, never_unknown)
 
     @property

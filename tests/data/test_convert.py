@@ -96,7 +96,7 @@ def test_rows_equal_a_pandas_reference(data: Path, tmp_path: Path) -> None:
         numbers, rows = in_input_order(read_split(folder, split))
         assert np.array_equal(numbers, part[1].astype(int))
         assert np.array_equal(rows["label"], part[0].astype(np.float32))
-        assert manifest.splits[split].positives == (part[0] == "1").sum()
+        assert manifest.splits[split].positives == ((part[0] == "1").sum(),)
         np.testing.assert_allclose(rows["dense"], np.log1p(part[[1, 2]].astype(float).clip(lower=0)), rtol=1e-6)
         for field, column in enumerate((3, 4, 5)):
             counts = training[column].value_counts()
@@ -250,7 +250,7 @@ def test_adult_statistics_come_from_the_training_split(shared_data: Path, tmp_pa
     np.testing.assert_allclose(dense.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(dense.std(axis=0), 1, rtol=1e-4)
     frame = pd.read_csv(shared_data / "adult" / "adult_train.csv")
-    assert sum(split.positives for split in manifest.splits.values()) == (frame["income"] == ">50K").sum()
+    assert sum(split.positives[0] for split in manifest.splits.values()) == (frame["income"] == ">50K").sum()
     everything = np.concatenate([read_split(folder, split)["dense"] for split in manifest.splits])
     raw = everything * np.array(manifest.dense_transform.scale) + np.array(manifest.dense_transform.center)
     assert sorted(np.rint(raw[:, 1]).astype(int)) == sorted(frame["fnlwgt"])
@@ -262,9 +262,9 @@ def test_census_income(shared_data: Path, tmp_path: Path) -> None:
     manifest = DataManifest.load(folder)
     frame = pd.read_csv(path, header=None, skipinitialspace=True, dtype=str, keep_default_na=False)
     assert sum(split.rows for split in manifest.splits.values()) == len(frame)
-    assert sum(split.positives for split in manifest.splits.values()) == (frame[41] == "50000+.").sum()
+    assert sum(split.positives[0] for split in manifest.splits.values()) == (frame[41] == "50000+.").sum()
     assert (len(manifest.fields), len(manifest.dense_columns)) == (33, 7)
-    sizes = {field.name: field.table_size for field in manifest.fields}
+    sizes = {table.name: table.size for table in manifest.tables}
     assert sizes["race"] == 1 + frame[10].nunique()
     assert sizes["migration_msa"] == 1 + frame[25].nunique()
 
@@ -294,7 +294,7 @@ def test_crosses_and_minmax_of_a_file_with_a_header(tmp_path: Path) -> None:
     source.write_text("user,item,price,label\n" + "a,x,2,1\na,y,4,0\na,x,,1\nb,x,10,0\n" * 30, encoding="utf-8")
     folder = convert(PreprocessSettings(data_path=str(source), output_path=str(tmp_path / "out"), schema=str(schema)))
     manifest = DataManifest.load(folder)
-    assert [(field.name, field.table_size) for field in manifest.fields] == [
+    assert [(table.name, table.size) for table in manifest.tables] == [
         ("user", 5),
         ("item", 3),
         ("user_x_item", 4),

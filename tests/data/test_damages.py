@@ -121,6 +121,6 @@ def test_files_under_other_names_are_refused(data: Path, tmp_path: Path) -> None
 def test_an_id_beyond_its_table_is_refused_by_file_and_record(data: Path) -> None:
     """As of a manifest that says less than the data hold, whatever has made it."""
     manifest = open_data(data)
-    small = replace(manifest, fields=(manifest.fields[0], replace(manifest.fields[1], table_size=2)))
-    with pytest.raises(InputError, match=r"mindrecord0: record \d+ has an id that its field's table does not have"):
+    small = replace(manifest, tables=(manifest.tables[0], replace(manifest.tables[1], size=2)))
+    with pytest.raises(InputError, match=r"mindrecord0: record \d+ has an id that its table does not have"):
         list(read_batches(data, small, "train", Part(64), seed=(1, 1)))

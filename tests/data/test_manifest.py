@@ -10,7 +10,7 @@ import pytest
 
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
-from utils.data.manifest import DataManifest, check_serving_files, copy_serving_files
+from utils.data.manifest import DataManifest, DataSequence, check_serving_files, copy_serving_files
 from utils.errors import InputError
 
 SCHEMA = "name: pairs\nlabel: y\nsparse: [a, b]\ncolumns: [y, a, b]\ntransform: none\nsplit: none\n"
@@ -59,7 +59,7 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "rows null": lambda v: v["splits"]["train"].update(rows=None),
     "rows true": lambda v: v["splits"]["train"].update(rows=True),
     "negative rows": lambda v: v["splits"]["train"].update(rows=-1),
-    "more positives than rows": lambda v: v["splits"]["train"].update(positives=41),
+    "more positives than rows": lambda v: v["splits"]["train"].update(positives=[41]),
     "no files": lambda v: v["splits"]["train"].update(files=[]),
     "a file elsewhere": lambda v: v["splits"]["train"]["files"][0].update(name="../out/train/x"),
     "an empty file": lambda v: v["splits"]["train"]["files"][0].update(bytes=0),
@@ -68,16 +68,21 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
     "splits as list": lambda v: v.update(splits=[]),
     "pack_rows 0": lambda v: v.update(pack_rows=0),
     "pack_rows 20": lambda v: v.update(pack_rows=20),
-    "table_size as text": lambda v: v["fields"][0].update(table_size="x"),
-    "table_size 0": lambda v: v["fields"][0].update(table_size=0),
-    "table_size beyond int32": lambda v: v["fields"][0].update(table_size=2**31),
+    "size as text": lambda v: v["tables"][0].update(size="x"),
+    "size 0": lambda v: v["tables"][0].update(size=0),
+    "size beyond int32": lambda v: v["tables"][0].update(size=2**31),
+    "table of a field": lambda v: v["fields"][0].update(table=len(v["tables"])),
+    "sequence without a table": lambda v: v.update(sequences=[{"name": "s", "table": -1, "length": 3}]),
+    "sequence without length": lambda v: v.update(sequences=[{"name": "s", "table": 0, "length": 0}]),
+    "numbers without a sequence": lambda v: v.update(numbers=[{"name": "n", "sequence": "s"}]),
+    "no label": lambda v: v.update(labels=[]),
     "unknown kind": lambda v: v["dense_transform"].update(kind="bogus"),
     "figures without a column": lambda v: v["dense_transform"].update(center=[0.0], scale=[1.0]),
     "figures not finite": lambda v: v["dense_transform"].update(center=[float("nan")]),
     "hash_key": lambda v: v.update(hash_key="zz"),
     "a key too many": lambda v: v.update(more=1),
     "a key too few": lambda v: v.pop("fields"),
-    "crosses": lambda v: v.update(crosses=3),
+    "crosses": lambda v: v.update(crosses=4),
 }
 
 
@@ -108,10 +113,12 @@ def test_the_fingerprint_is_of_what_decides_a_models_inputs(folder: Path, tmp_pa
     data = DataManifest.load(folder)
     later = converted(tmp_path / "later", "1,u1,new\n" * 15, vocabulary=str(folder), pack_rows=5)
     assert DataManifest.load(later).fingerprint == data.fingerprint
-    fields = (replace(data.fields[0], table_size=9), *data.fields[1:])
+    tables = (replace(data.tables[0], size=9), *data.tables[1:])
     transform = replace(data.dense_transform, kind="log1p")
     for change in (
-        {"fields": fields},
+        {"tables": tables},
+        {"fields": data.fields[:1]},
+        {"sequences": (DataSequence("history", 0, 5),)},
         {"crosses": 1},
         {"dense_columns": ("price",)},
         {"dense_transform": transform},
@@ -124,13 +131,13 @@ def test_the_fingerprint_is_of_what_decides_a_models_inputs(folder: Path, tmp_pa
 def test_the_manifest_says_how_often_training_looks_id_0_up(tmp_path: Path) -> None:
     rows = "1,x,v1\n" * 5 + "0,y,v2\n" + "1,z,v1\n"
     first = converted(tmp_path / "every", rows)
-    assert [field.unknown_rows for field in DataManifest.load(first).fields] == [0, 0]
+    assert [table.unknown_ids for table in DataManifest.load(first).tables] == [0, 0]
     rare = converted(tmp_path / "rare", rows, threshold=2)
-    assert [field.unknown_rows for field in DataManifest.load(rare).fields] == [2, 1]
+    assert [table.unknown_ids for table in DataManifest.load(rare).tables] == [2, 1]
     hashed = converted(tmp_path / "hashed", rows, hash_buckets=3)
-    assert [field.unknown_rows for field in DataManifest.load(hashed).fields] == [0, 0]
+    assert [table.unknown_ids for table in DataManifest.load(hashed).tables] == [0, 0]
     reused = converted(tmp_path / "reused", "1,new,v1\n" * 4, vocabulary=str(first))
-    assert [field.unknown_rows for field in DataManifest.load(reused).fields] == [4, 0]
+    assert [table.unknown_ids for table in DataManifest.load(reused).tables] == [4, 0]
 
 
 def test_copied_serving_files_are_checked_alike(folder: Path, tmp_path: Path) -> None:

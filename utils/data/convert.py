@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils.config import PreprocessSettings, load_settings
 from utils.data.encode import RowEncoder
-from utils.data.manifest import LARGEST_TABLE, DataField, DataManifest, DataSplit, sha256_of
+from utils.data.manifest import LARGEST_TABLE, DataField, DataManifest, DataSplit, DataTable, sha256_of
 from utils.data.output import check_space, replaced_folder
 from utils.data.passes import RawRows, count_source, fit, write
 from utils.data.schema import SCHEMA_FILE, FieldRule, Schema, criteo_like, load_schema, save_schema
@@ -26,7 +26,9 @@ def main() -> None:
     output = convert(settings)
     data = DataManifest.load(output)
     rows = sum(split.rows for split in data.splits.values())
-    shares = ", ".join(f"{name} {split.rows:,} ({split.positives:,} positive)" for name, split in data.splits.items())
+    shares = ", ".join(
+        f"{name} {split.rows:,} ({split.positives[0]:,} positive)" for name, split in data.splits.items()
+    )
     rate = rows / max(time.time() - started, 1e-9)
     say(f"{output}: {shares} rows, {sum(data.table_sizes):,} ids; {rate:,.0f} rows/s")
 
@@ -53,7 +55,12 @@ def convert(settings: PreprocessSettings) -> Path:
             schema=schema.name,
             pack_rows=settings.pack_rows,
             splits=written.splits,
-            fields=tuple(map(DataField, schema.field_names, encoder.vocabulary.table_sizes, written.unknown_rows)),
+            tables=tuple(map(DataTable, schema.field_names, encoder.vocabulary.table_sizes, written.unknown_rows)),
+            fields=tuple(map(DataField, schema.field_names, range(len(schema.field_names)))),
+            sequences=(),
+            numbers=(),
+            labels=(schema.label,),
+            group="",
             dense_columns=schema.dense,
             dense_transform=encoder.transform,
             split_rule=schema.split,
@@ -143,9 +150,9 @@ def _check_splits(splits: dict[str, DataSplit], schema: Schema, settings: Prepro
     if not splits or ("train" not in splits and not settings.vocabulary):
         raise InputError(f"--data_path {settings.data_path}: no valid row for training; check the file and the schema")
     for name, split in splits.items():
-        if split.positives in (0, split.rows):
+        if split.positives[0] in (0, split.rows):
             known = f"positive: {schema.positive}, negative: {', '.join(schema.negative) or 'every other value'}"
-            which = "negative" if split.positives else "positive"
+            which = "negative" if split.positives[0] else "positive"
             print(f"warning: {name} has no {which} row; check the schema's labels ({known})", file=sys.stderr)
     absent = [split for split in SPLITS if split not in splits]
     if absent and schema.split == "files":

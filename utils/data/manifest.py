@@ -26,21 +26,51 @@ MANIFEST_FILE = "manifest.json"
 SERVING_FILES = (MANIFEST_FILE, SCHEMA_FILE, VOCABULARY_FILE)
 RECORDS_FILE = "records.npy"
 """Beside a split's MindRecord files: where each of its records lies, in order."""
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 LARGEST_TABLE = 2**31 - 1
-"""Ids of one field: they are int32."""
+"""Ids of one table: they are int32."""
+MAX_LENGTH = 16_384
+"""Tokens of one sequence that a row keeps, at most."""
+PADDING = -1
+"""The id of a place in which a sequence has no token."""
 
 _CHECKSUM = "manifest_sha256"
 
 
 @dataclass(frozen=True)
-class DataField:
-    """One field and the size of its table: ids are 0 … table_size - 1."""
+class DataTable:
+    """One vocabulary, and so one table of embeddings: its ids are 0 … size - 1."""
 
     name: str
-    table_size: int
-    unknown_rows: int
-    """How many rows of the train split have id 0. Where none has, training never moves that row of the table."""
+    """Of the field or sequence that it was made for; others may share it."""
+    size: int
+    unknown_ids: int
+    """How many ids of the train split are 0. Where none is, training never moves that row of the table."""
+
+
+@dataclass(frozen=True)
+class DataField:
+    """A field with one token a row: one column of ids. `table` is its place among the tables."""
+
+    name: str
+    table: int
+
+
+@dataclass(frozen=True)
+class DataSequence:
+    """A field with up to `length` tokens a row, oldest first: so many columns of ids, of which the last are padding."""
+
+    name: str
+    table: int
+    length: int
+
+
+@dataclass(frozen=True)
+class DataNumbers:
+    """A number for each token of the sequence called `sequence`: dense columns, 0 where that one is padded."""
+
+    name: str
+    sequence: str
 
 
 @dataclass(frozen=True)
@@ -63,10 +93,10 @@ class DataFile:
 
 @dataclass(frozen=True)
 class DataSplit:
-    """One split: its rows, how many of them have label 1, and its files in order."""
+    """One split: its rows, for each label how many of them have it, and its files in order."""
 
     rows: int
-    positives: int
+    positives: tuple[int, ...]
     files: tuple[DataFile, ...]
     records_crc32: str
     """CRC-32 of the file that says where the records lie."""
@@ -80,8 +110,17 @@ class DataManifest:
     pack_rows: int
     splits: dict[str, DataSplit]
     """By name: train, valid, test; those that have rows."""
+    tables: tuple[DataTable, ...]
     fields: tuple[DataField, ...]
+    """Their columns of ids come first, in this order."""
+    sequences: tuple[DataSequence, ...]
+    """Their columns of ids follow."""
     dense_columns: tuple[str, ...]
+    numbers: tuple[DataNumbers, ...]
+    """Behind the dense columns, each as wide as its sequence."""
+    labels: tuple[str, ...]
+    group: str
+    """The column by whose token rows belong together; empty: there is none."""
     dense_transform: DenseTransform
     split_rule: str
     seed: int
@@ -97,8 +136,20 @@ class DataManifest:
 
     @property
     def table_sizes(self) -> tuple[int, ...]:
-        """Ids of each field."""
-        return tuple(field.table_size for field in self.fields)
+        """Ids of each table."""
+        return tuple(table.size for table in self.tables)
+
+    @property
+    def columns(self) -> tuple[int, ...]:
+        """The table of each column of ids, C of them: the fields', then those of each sequence."""
+        of_sequences = (table for sequence in self.sequences for table in [sequence.table] * sequence.length)
+        return (*(field.table for field in self.fields), *of_sequences)
+
+    @property
+    def dense_width(self) -> int:
+        """Dense columns and the numbers beside sequences, d of them."""
+        lengths = {sequence.name: sequence.length for sequence in self.sequences}
+        return len(self.dense_columns) + sum(lengths[numbers.sequence] for numbers in self.numbers)
 
     @property
     def file_names(self) -> tuple[str, ...]:
@@ -115,7 +166,10 @@ class DataManifest:
         raw rows is laid out (its delimiter, the order of its columns, its split) are no part of it.
         """
         meaning = {
-            "fields": [(field.name, field.table_size) for field in self.fields],
+            "tables": [(table.name, table.size) for table in self.tables],
+            "fields": [dataclasses.astuple(field) for field in self.fields],
+            "sequences": [dataclasses.astuple(sequence) for sequence in self.sequences],
+            "numbers": [dataclasses.astuple(numbers) for numbers in self.numbers],
             "crosses": self.crosses,
             "dense_columns": self.dense_columns,
             "dense_transform": dataclasses.asdict(self.dense_transform),
@@ -215,17 +269,25 @@ def _conditions(data: DataManifest) -> Iterator[tuple[bool, str]]:
     transform = data.dense_transform
     fitted = len(data.dense_columns) if needs_statistics(transform.kind) else 0
     yield data.pack_rows >= 1, "pack_rows"
-    yield 0 <= data.crosses < len(data.fields), "crosses"
+    yield 0 <= data.crosses <= len(data.fields), "crosses"
     yield bool(re.fullmatch("[0-9a-f]{16}", data.hash_key)), "hash_key"
     yield transform.kind in TRANSFORMS, "dense_transform.kind"
     yield len(transform.center) == len(transform.scale) == fitted, "dense_transform"
     yield 0.0 not in transform.scale, "dense_transform.scale"
     yield bool(data.splits) and data.splits.keys() <= set(SPLITS), "splits"
-    for field in data.fields:
-        yield 1 <= field.table_size <= LARGEST_TABLE, f"table_size of {field.name}"
-        yield field.unknown_rows >= 0, f"unknown_rows of {field.name}"
+    yield bool(data.labels), "labels"
+    for table in data.tables:
+        yield 1 <= table.size <= LARGEST_TABLE, f"size of table {table.name}"
+        yield table.unknown_ids >= 0, f"unknown_ids of table {table.name}"
+    for one in (*data.fields, *data.sequences):
+        yield 0 <= one.table < len(data.tables), f"table of {one.name}"
+    for sequence in data.sequences:
+        yield 1 <= sequence.length <= MAX_LENGTH, f"length of {sequence.name}"
+    for numbers in data.numbers:
+        yield numbers.sequence in {sequence.name for sequence in data.sequences}, f"sequence of {numbers.name}"
     for name, split in data.splits.items():
-        yield 0 <= split.positives <= split.rows, f"positives of {name}"
+        yield len(split.positives) == len(data.labels), f"positives of {name}"
+        yield all(0 <= positives <= split.rows for positives in split.positives), f"positives of {name}"
         records = sum(file.records for file in split.files)
         yield _is_crc32(split.records_crc32), f"checksum of {name}"
         yield 0 < records == -(-split.rows // data.pack_rows), f"rows of {name}"

@@ -16,13 +16,14 @@ class Block:
     ids: np.ndarray
     dense: np.ndarray
     label: np.ndarray
+    groups: np.ndarray | None
     places: np.ndarray
     counts: list[int]
     """Rows that each part really has; the rest are repetitions."""
 
 
 class HeldPacks:
-    """Packs in memory, as rows of label, dense values and ids, in words of 4 bytes."""
+    """Packs in memory, as rows of labels, dense values, ids and group, in words of 4 bytes."""
 
     def __init__(self, reader: RecordReader, order: Order, lanes: RankLanes, a_step: int, steps: int) -> None:
         """Room for what `steps` steps of `a_step` rows need at a time; what is not used takes no memory."""
@@ -46,10 +47,11 @@ class HeldPacks:
         fillers = {step: self._order.line_place(int(starts[step])) for step in empty}
         self._hold(lanes.starts + low, lanes.starts + high, list(fillers.values()))
         first_packs = np.searchsorted(self._held, (lanes.starts + low) // self._order.pack_rows)
-        ids = np.empty((len(counts) * room, layout.fields), np.int32)
+        ids = np.empty((len(counts) * room, layout.ids), np.int32)
         dense = np.empty((len(ids), layout.dense), np.float32)
-        label, places = np.empty((len(ids), 1), np.float32), np.zeros(len(ids), np.int64)
-        words = label.view(np.int32), dense.view(np.int32), ids
+        label, places = np.empty((len(ids), layout.labels), np.float32), np.zeros(len(ids), np.int64)
+        group = np.empty((len(ids), 2 * layout.has_group), np.int32)
+        words = label.view(np.int32), dense.view(np.int32), ids, group
         steps = int(starts[0]), self._a_step, before, room
 
         def deal(some: slice) -> None:
@@ -62,9 +64,10 @@ class HeldPacks:
             slot = self._slots[np.searchsorted(self._held, pack)]
             _copy(self._rows[slot, row], *(column[step * room] for column in words))
         for step in np.flatnonzero(counts < room).tolist():
-            for column in (ids, dense, label):
+            for column in words:
                 column[step * room + max(int(counts[step]), 1) : (step + 1) * room] = column[step * room]
-        return Block(ids, dense, label, places, counts.tolist())
+        groups = group.view(np.uint64)[:, 0] if layout.has_group else None
+        return Block(ids, dense, label, groups, places, counts.tolist())
 
     def _hold(self, low: np.ndarray, high: np.ndarray, places: list[int]) -> None:
         """Hold the packs of the stretches [low, high) of the line and of the single `places`, and no others."""
@@ -86,7 +89,7 @@ class HeldPacks:
 @njit(nogil=True, cache=True)
 def _deal(
     rows, slots, turns, starts, low, high, first_packs, first_lane, own, lanes, first, a_step, before, room,
-    label, dense, ids, places,
+    label, dense, ids, group, places,
 ):  # fmt: skip
     """Deal the rows `low` to `high` of some lanes, of the rank's `own`, to the steps of `a_step` from `first` on."""
     pack_rows = rows.shape[1]
@@ -101,14 +104,19 @@ def _deal(
             step = position // a_step
             target = step * room + cycle * own + first_lane + lane - before[step]
             places[target] = position - step * a_step
-            _copy(source, label[target], dense[target], ids[target])
+            _copy(source, label[target], dense[target], ids[target], group[target])
 
 
 @njit(nogil=True, cache=True, inline="always")
-def _copy(source, label, dense, ids):
-    label[0] = source[0]
+def _copy(source, label, dense, ids, group):
+    for column in range(label.size):
+        label[column] = source[column]
+    source = source[label.size :]
     for column in range(dense.size):
-        dense[column] = source[1 + column]
-    source = source[1 + dense.size :]
-    for field in range(ids.size):
-        ids[field] = source[field]
+        dense[column] = source[column]
+    source = source[dense.size :]
+    for column in range(ids.size):
+        ids[column] = source[column]
+    source = source[ids.size :]
+    for word in range(group.size):
+        group[word] = source[word]

@@ -112,14 +112,15 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
     from utils.data.records import SplitWriter
 
     dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
-    layout = RecordLayout(pack_rows, dense, fields)
+    layout = RecordLayout(pack_rows, 1, dense, fields)
     parser = RowParser(raw.schema, hash_key=encoder.hash_key)
     bad, writers, unknown_rows = raw.bad_rows(), {}, np.zeros(fields, np.int64)
 
     def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
         block, splits = item
         parsed = parser.parse(block.data, block.rows)
-        rows = Rows(parsed.label.astype(np.float32), *encoder.encode_parsed(parsed))
+        label, group = parsed.label.astype(np.float32)[:, None], np.empty((len(parsed.label), 0), np.int32)
+        rows = Rows(label, *encoder.encode_parsed(parsed), group)
         splits = splits[parsed.rows]
         return block, parsed, rows, splits, count_unknown(rows.ids, splits == TRAIN)
 
@@ -129,7 +130,7 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
             unknown_rows += unknown
             for split in np.unique(splits):
                 if split not in writers:
-                    buffer = ShuffleBuffer(BUFFER_ROWS, dense, fields, seed + int(split))
+                    buffer = ShuffleBuffer(BUFFER_ROWS, layout, seed + int(split))
                     writers[split] = (buffer, SplitWriter(folder, SPLITS[split], layout, pool))
                 buffer, writer = writers[split]
                 writer.write(buffer.exchange(rows, np.flatnonzero(splits == split)))

@@ -28,22 +28,24 @@ class Batch(NamedTuple):
     """
 
     ids: np.ndarray
-    """(B, F) int32."""
+    """(B, C) int32: a column a field, then those of each sequence, PADDING behind its tokens."""
     dense: np.ndarray
-    """(B, max(d, 1)) float32: a column of zeros where the data has no dense columns."""
+    """(B, max(d, 1)) float32: a column of zeros where the data have no dense columns."""
     label: np.ndarray
-    """(B, 1) float32."""
+    """(B, T) float32: a column a label."""
     present: np.ndarray
     """(B, 1) float32: 1 for a row, 0 for a repetition; the rows come first."""
     global_rows: int
     """Rows of the whole global batch."""
     places: np.ndarray
     """(B,) int64: each row's place in the global batch, ascending; 0 for a repetition."""
+    groups: np.ndarray | None = None
+    """(B,) uint64: the hash of each row's group; None where the data have no groups."""
 
     @classmethod
     def whole(cls, ids: np.ndarray, dense: np.ndarray, label: np.ndarray) -> "Batch":
         """A global batch that one rank has alone."""
-        return cls(ids, dense, label, np.ones_like(label), len(ids), np.arange(len(ids)))
+        return cls(ids, dense, label, np.ones((len(ids), 1), np.float32), len(ids), np.arange(len(ids)))
 
 
 def row_keys(seed: int, global_step: int, places: np.ndarray) -> np.ndarray:
@@ -92,7 +94,8 @@ def read_batches(
                 dense = block.dense[its] if block.dense.shape[1] else no_dense
                 global_rows = min(part.global_batch, len(rows) - position)
                 position += global_rows
-                yield Batch(block.ids[its], dense, block.label[its], present, global_rows, block.places[its])
+                groups = None if block.groups is None else block.groups[its]
+                yield Batch(block.ids[its], dense, block.label[its], present, global_rows, block.places[its], groups)
 
 
 def in_background(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:

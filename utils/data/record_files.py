@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from utils.data.manifest import RECORDS_FILE, DataManifest, crc32_of
+from utils.data.manifest import PADDING, RECORDS_FILE, DataManifest, crc32_of
 from utils.data.order import Order
 from utils.errors import InputError
 
@@ -29,20 +29,35 @@ _MOST_OPEN_FILES = 256
 
 @dataclass(frozen=True)
 class RecordLayout:
-    """How MindRecord stores a record of `pack_rows` rows: the columns by name, each after its length in 8 bytes."""
+    """How MindRecord stores a record of `pack_rows` rows: the columns by name, each after its length in 8 bytes.
+
+    T labels and d dense values, float32; C ids, int32; where rows belong to groups, the group's hash of 8 bytes.
+    """
 
     pack_rows: int
+    labels: int
     dense: int
-    fields: int
+    ids: int
+    has_group: bool = False
+
+    @classmethod
+    def of(cls, data: DataManifest) -> "RecordLayout":
+        """The layout of converted data."""
+        return cls(data.pack_rows, len(data.labels), data.dense_width, len(data.columns), bool(data.group))
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Words of 4 bytes that a row has of each column, in a row's own order; those that there are."""
+        widths = {"label": self.labels, "dense": self.dense, "ids": self.ids, "group": 2 * self.has_group}
+        return {name: width for name, width in widths.items() if width}
 
     @cached_property
     def columns(self) -> dict[str, tuple[int, int]]:
-        """Where each column begins and how much of it a row has, in words of 4 bytes; those that there are."""
+        """Where each column begins in a record and how much of it a row has, in words of 4 bytes."""
         found, place = {}, 0
-        for name, width in (("dense", self.dense), ("ids", self.fields), ("label", 1)):
-            if width:
-                found[name] = place + 2, width
-                place += 2 + width * self.pack_rows
+        for name, width in sorted(self.widths.items()):
+            found[name] = place + 2, width
+            place += 2 + width * self.pack_rows
         return found
 
     @property
@@ -52,8 +67,8 @@ class RecordLayout:
 
     @property
     def row_words(self) -> int:
-        """Words that a row takes: label, dense values, ids."""
-        return 1 + self.dense + self.fields
+        """Words that a row takes: labels, dense values, ids, group."""
+        return sum(self.widths.values())
 
 
 class RecordReader:
@@ -61,11 +76,12 @@ class RecordReader:
 
     def __init__(self, folder: Path, data: DataManifest, split: str, order: Order, workers: int) -> None:
         files = data.splits[split].files
-        self.layout = RecordLayout(data.pack_rows, len(data.dense_columns), len(data.fields))
+        self.layout = RecordLayout.of(data)
         self._folder, self._files, self._order = folder, files, order
         self._first_records = np.cumsum([0, *(file.records for file in files)])
         self._records = _read_index(folder / split / RECORDS_FILE, data.splits[split].records_crc32)
-        self._last_ids = np.array([size - 1 for size in data.table_sizes], np.int32)
+        self._last_ids = np.array([data.tables[table].size - 1 for table in data.columns], np.int32)
+        self._first_ids = np.where(np.arange(len(data.columns)) < len(data.fields), 0, PADDING).astype(np.int32)
         self._workers, self._pool = workers, ThreadPoolExecutor(workers)
         self._open: dict[int, int] = {}
         self._checked: set[int] = set()
@@ -96,7 +112,8 @@ class RecordReader:
     def _read_some(self, tasks: list[tuple[int, int, np.ndarray]]) -> None:
         layout = self.layout
         words = np.empty(layout.words, np.int32)
-        places = tuple(layout.columns.get(name, (0, 0))[0] for name in ("label", "dense", "ids"))
+        columns = np.array([layout.columns[name] for name in layout.widths])
+        ids_at = layout.labels + layout.dense
         for pack, file, rows in tasks:
             start, crc32 = self._records[pack].tolist()
             try:
@@ -105,8 +122,10 @@ class RecordReader:
                 raise self._refusal(file, pack, f"cannot be read ({error.strerror})") from None
             if not whole or zlib.crc32(words) != crc32:
                 raise self._refusal(file, pack, "is damaged")
-            if not _unpack(words, *places, layout.dense, self._last_ids, self._order.row_order(pack), rows):
-                raise self._refusal(file, pack, "has an id that its field's table does not have")
+            order = self._order.row_order(pack)
+            _unpack(words, columns, order, rows)
+            if not _are_ids(rows[: len(order)], ids_at, self._first_ids, self._last_ids):
+                raise self._refusal(file, pack, "has an id that its table does not have")
 
     def _refusal(self, file: int, pack: int, what: str) -> InputError:
         record = f"{self._folder / self._files[file].name}: record {pack - self._first_records[file]}"
@@ -183,20 +202,27 @@ def _read_index(path: Path, crc32: str) -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _unpack(words, label_at, dense_at, ids_at, dense, last_ids, order, rows):
-    """Write a record's columns as rows, in `order`; returns whether each id is one of its table's."""
-    fields = last_ids.size
-    wrong = np.zeros(fields, np.int32)
-    for place in range(order.size):
-        row, target = order[place], rows[place]
-        target[0] = words[label_at + row]
-        source = words[dense_at + row * dense : dense_at + (row + 1) * dense]
-        for column in range(dense):
-            target[1 + column] = source[column]
-        ids, target = words[ids_at + row * fields : ids_at + (row + 1) * fields], target[1 + dense :]
-        # Negative where an id is, or is beyond the last one. Bits alone: with a branch this took three times as long.
-        for field in range(fields):
-            wrong[field] |= ids[field] | (last_ids[field] - ids[field])
-        for field in range(fields):
-            target[field] = ids[field]
-    return wrong.min() >= 0
+def _unpack(words, columns, order, rows):
+    """Write a record's columns, (begin, width) each, as rows, in `order`."""
+    target = 0
+    for column in range(columns.shape[0]):
+        begin, width = columns[column, 0], columns[column, 1]
+        for place in range(order.size):
+            source = begin + order[place] * width
+            for word in range(width):
+                rows[place, target + word] = words[source + word]
+        target += width
+
+
+@njit(nogil=True, cache=True)
+def _are_ids(rows, ids_at, first_ids, last_ids):
+    """Whether each id of the rows is one of its table's, or padding where that may be."""
+    columns = last_ids.size
+    wrong = np.zeros(columns, np.int32)
+    for place in range(rows.shape[0]):
+        ids = rows[place, ids_at : ids_at + columns]
+        # Negative where an id is below the first, or beyond the last. Bits alone: with a branch this took three times
+        # as long.
+        for column in range(columns):
+            wrong[column] |= (ids[column] - first_ids[column]) | (last_ids[column] - ids[column])
+    return columns == 0 or wrong.min() >= 0

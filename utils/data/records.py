@@ -1,7 +1,8 @@
 """Writing encoded rows as MindRecord files, `pack_rows` rows a record.
 
-A record's columns are `label` (pack_rows,) and `dense` (pack_rows, d) float32 and `ids` (pack_rows, F) int32, all as
-bytes: MindRecord packs arrays of int32 one number at a time, which took three times as long.
+A record's columns are `label` (pack_rows, T) and `dense` (pack_rows, d) float32, `ids` (pack_rows, C) and, where rows
+have a group, `group` (pack_rows, 2) int32, all as bytes: MindRecord packs arrays of int32 one number at a time, which
+took three times as long.
 """
 
 import json
@@ -38,7 +39,7 @@ class SplitWriter:
         self._pack_rows = layout.pack_rows
         self._waiting: list[Rows] = []
         self._writer: FileWriter | None = None
-        self._rows, self._positives = 0, 0
+        self._rows, self._positives = 0, np.zeros(layout.labels, np.int64)
         self._crc32s: list[int] = []
         """Of the open file's records."""
         self._files: list[Future[tuple[DataFile, np.ndarray]]] = []
@@ -46,7 +47,7 @@ class SplitWriter:
     def write(self, rows: Rows) -> None:
         """Take rows in; whole packs are written, the rest waits."""
         self._rows += len(rows)
-        self._positives += int(np.count_nonzero(rows.label))
+        self._positives += np.count_nonzero(rows.label, axis=0)
         self._waiting.append(rows)
         if sum(map(len, self._waiting)) >= self._pack_rows * _RECORDS_A_CALL:
             rows = Rows.joined(self._waiting)
@@ -62,7 +63,7 @@ class SplitWriter:
         files, records = zip(*(file.result() for file in self._files), strict=True)
         path = self._folder / self._split / RECORDS_FILE
         np.save(path, np.concatenate(records), allow_pickle=False)
-        return DataSplit(self._rows, self._positives, files, crc32_of(path))
+        return DataSplit(self._rows, tuple(self._positives.tolist()), files, crc32_of(path))
 
     def _write_packs(self, rows: Rows) -> None:
         step = _RECORDS_A_CALL * self._pack_rows

@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from utils.data.kernels import mix
+from utils.data.record_files import RecordLayout
 
 BUFFER_ROWS = 200_000
 
@@ -15,16 +16,20 @@ class Rows:
     """n encoded rows."""
 
     label: np.ndarray
-    """float32 (n,)."""
+    """float32 (n, T)."""
     dense: np.ndarray
     """float32 (n, d)."""
     ids: np.ndarray
-    """int32 (n, f)."""
+    """int32 (n, C)."""
+    group: np.ndarray
+    """int32 (n, 2), a hash of 64 bits; (n, 0) where rows have no group."""
 
     @classmethod
-    def empty(cls, rows: int, dense: int, fields: int) -> "Rows":
+    def empty(cls, rows: int, layout: RecordLayout) -> "Rows":
         """Room for `rows` rows; the values are arbitrary."""
-        return cls(np.empty(rows, np.float32), np.empty((rows, dense), np.float32), np.empty((rows, fields), np.int32))
+        label = np.empty((rows, layout.labels), np.float32)
+        dense, ids = np.empty((rows, layout.dense), np.float32), np.empty((rows, layout.ids), np.int32)
+        return cls(label, dense, ids, np.empty((rows, 2 * layout.has_group), np.int32))
 
     @classmethod
     def joined(cls, parts: list["Rows"]) -> "Rows":
@@ -33,37 +38,37 @@ class Rows:
 
     def padded(self, rows: int) -> "Rows":
         """With `rows` rows of zeros at the end."""
-        return Rows(*(np.pad(array, [(0, rows), *[(0, 0)] * (array.ndim - 1)]) for array in self.arrays))
+        return Rows(*(np.pad(array, [(0, rows), (0, 0)]) for array in self.arrays))
 
     def by_name(self) -> dict[str, np.ndarray]:
         """The arrays that hold something, by the names they have in MindRecord."""
-        arrays = zip(("label", "dense", "ids"), self.arrays, strict=True)
-        return {name: array for name, array in arrays if array.ndim == 1 or array.shape[1]}
+        arrays = zip(("label", "dense", "ids", "group"), self.arrays, strict=True)
+        return {name: array for name, array in arrays if array.shape[1]}
 
     @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Label, dense, ids."""
-        return self.label, self.dense, self.ids
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Label, dense, ids, group."""
+        return self.label, self.dense, self.ids, self.group
 
     def __len__(self) -> int:
         return len(self.label)
 
     def __getitem__(self, which: slice | np.ndarray) -> "Rows":
-        return Rows(self.label[which], self.dense[which], self.ids[which])
+        return Rows(*(array[which] for array in self.arrays))
 
 
 class ShuffleBuffer:
     """Holds up to `capacity` rows; each newcomer replaces a random one, which leaves. Seeded, so repeatable."""
 
-    def __init__(self, capacity: int, dense: int, fields: int, seed: int) -> None:
-        self._held = Rows.empty(capacity, dense, fields)
+    def __init__(self, capacity: int, layout: RecordLayout, seed: int) -> None:
+        self._held, self._layout = Rows.empty(capacity, layout), layout
         self._filled = 0
         self._drawn = 0
         self._seed = seed
 
     def exchange(self, rows: Rows, chosen: np.ndarray) -> Rows:
         """Put `rows[chosen]` in, chosen being int64 (m,), and get up to m rows out."""
-        out = Rows.empty(len(chosen), rows.dense.shape[1], rows.ids.shape[1])
+        out = Rows.empty(len(chosen), self._layout)
         before = self._filled
         self._filled, count = _exchange(
             *self._held.arrays, *rows.arrays, *out.arrays, chosen, before, np.uint64(self._seed), self._drawn
@@ -80,21 +85,24 @@ class ShuffleBuffer:
 
 @njit(nogil=True, cache=True)
 def _exchange(
-    label, dense, ids, new_label, new_dense, new_ids, out_label, out_dense, out_ids, chosen, filled, seed, drawn
-):
+    label, dense, ids, group, new_label, new_dense, new_ids, new_group, out_label, out_dense, out_ids, out_group,
+    chosen, filled, seed, drawn,
+):  # fmt: skip
     count = 0
     start = mix(seed + np.uint64(1))
     for row in chosen:
         place = filled
-        if filled < label.size:
+        if filled < label.shape[0]:
             filled += 1
         else:
-            place = np.int64(mix(start ^ np.uint64(drawn + count)) % np.uint64(label.size))
+            place = np.int64(mix(start ^ np.uint64(drawn + count)) % np.uint64(label.shape[0]))
             out_label[count] = label[place]
             out_dense[count] = dense[place]
             out_ids[count] = ids[place]
+            out_group[count] = group[place]
             count += 1
         label[place] = new_label[row]
         dense[place] = new_dense[row]
         ids[place] = new_ids[row]
+        group[place] = new_group[row]
     return filled, count
