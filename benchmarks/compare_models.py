@@ -16,14 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib
-
 from utils.config import SEED, load_settings, setting
 from utils.errors import InputError, run_door
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -151,6 +145,12 @@ def write_csv(results: list[Result], path: Path) -> None:
 
 def draw_curves(results: list[Result], path: Path) -> None:
     """Validation AUC over epochs, a line a model."""
+    import matplotlib  # imported here, as it takes a second: what is refused is refused at once
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
     for result, marker in zip(results, "osD^v<>pP*" * len(results), strict=False):
         axes.plot(range(1, len(result.curve) + 1), result.curve, marker=marker, label=result.model)

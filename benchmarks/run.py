@@ -16,13 +16,21 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.figures import markdown_table
-from benchmarks.peers import check_versions
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.shared.figures import markdown_table
+from benchmarks.shared.peers import check_versions
+from benchmarks.shared.settings import BenchmarkSettings
 from utils.config import load_settings
 from utils.errors import InputError, run_door
 
-BENCHMARKS = ("training", "memory", "reading", "evaluation", "conversion", "inference", "start_up")
+BENCHMARKS = {
+    "training": "benchmarks.training.speed",
+    "memory": "benchmarks.training.memory",
+    "reading": "benchmarks.data.reading",
+    "evaluation": "benchmarks.data.evaluation",
+    "conversion": "benchmarks.data.conversion",
+    "inference": "benchmarks.inference.speed",
+    "start_up": "benchmarks.training.start_up",
+}
 _WITH_PEERS = {"training", "conversion", "inference", "start_up"}
 
 
@@ -42,7 +50,7 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         for name in chosen:
             print(f"{name} ...", file=sys.stderr)
-            for figure in importlib.import_module(f"benchmarks.{name}").measure(settings, work):
+            for figure in importlib.import_module(BENCHMARKS[name]).measure(settings, work):
                 print(figure.json_line(), flush=True)
                 figures.append(figure)
             print(f"{name}: done after {(time.monotonic() - started) / 60:.1f} minutes", file=sys.stderr)

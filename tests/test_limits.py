@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from benchmarks.compare_models import CompareSettings
-from benchmarks.scaling_model import ScalingSettings
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.scaling.model import ScalingSettings
+from benchmarks.shared.settings import BenchmarkSettings
 from tests.helpers import MODELS
 from utils import config
 from utils.config import from_dict, load_settings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.batches import table_sizes
-from benchmarks.settings import BenchmarkSettings
+from benchmarks.shared.batches import table_sizes
+from benchmarks.shared.settings import BenchmarkSettings
 from tests.helpers import REPOSITORY, check_refused
 
 TINY = [

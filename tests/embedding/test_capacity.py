@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.batches import CRITEO_TABLE_SIZES
+from benchmarks.shared.batches import CRITEO_TABLE_SIZES
 from utils.embedding.capacity import Ladder, first_capacity
 from utils.embedding.lookup_plan import plan_lookup
 from utils.embedding.stripes import Placement, exchange_bytes

@@ -1,0 +1,1 @@
+"""Speed, memory and scale of this project, beside its peers."""

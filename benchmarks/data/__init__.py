@@ -1,0 +1,1 @@
+"""Raw text to converted rows to batches, beside polars and DuckDB."""

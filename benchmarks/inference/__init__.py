@@ -1,0 +1,1 @@
+"""Exported models beside ONNX Runtime."""

@@ -1,0 +1,1 @@
+"""What the benchmarks share: contenders and their turns, drawn batches, networks, figures, flags."""

@@ -1,0 +1,1 @@
+"""Training beside PyTorch: speed, memory, start-up."""

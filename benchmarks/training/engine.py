@@ -1,0 +1,83 @@
+"""Contender: this project's training step, driven as the training loop drives it."""
+
+import importlib
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.shared.batches import DENSE, draw_batch, fill_weights
+from benchmarks.shared.networks import BOTTOM, CROSS_LAYERS, LEARNING_RATES, MLP, TOP, WIDTH
+from benchmarks.shared.worker import Turn, peak_bytes
+from benchmarks.training.moves import with_moves
+from utils.config import DeviceSettings, TrainSettings
+from utils.data.reading import Batch
+from utils.device import set_up_device
+from utils.model import Features
+from utils.training.build import Training
+
+_SIZES = {
+    "dlrm": {"embedding_dim": WIDTH, "bottom_mlp": BOTTOM, "top_mlp": TOP},
+    "deepfm": {"embedding_dim": WIDTH, "mlp": MLP},
+    "wide_deep": {"embedding_dim": WIDTH, "mlp": MLP, "wide_optimizer": "same"},
+    "dcn": {"embedding_dim": WIDTH, "mlp": MLP, "cross_layers": CROSS_LAYERS},
+}
+_OPTIMIZERS = {"sgd": ("sgd", "sgd"), "adaptive": ("adam", "adagrad")}
+
+
+class Trainer:
+    """A model with the benchmark's first weights, and its steps so far."""
+
+    def __init__(self, model: str, optimizer: str, sizes: tuple[int, ...]) -> None:
+        set_up_device(DeviceSettings(device_target="CPU"))
+        dense, tables = _OPTIMIZERS[optimizer]
+        self.settings = TrainSettings(
+            dense_optimizer=dense, table_optimizer=tables, learning_rate=LEARNING_RATES[optimizer]
+        )
+        found = importlib.import_module(f"{model}.src").MODEL
+        self.training = Training(found, found.settings(**_SIZES[model]), Features(DENSE, sizes), self.settings)
+        self.steps = 0
+        for weight in (*self.training.network.trainable_params(), *(one.weight for one in self.training.tables)):
+            fill_weights(weight.asnumpy(), weight.name)
+
+    def tables(self) -> list[np.ndarray]:
+        """The memory of the tables."""
+        return [one.weight.asnumpy() for one in self.training.tables]
+
+    def network(self) -> list[np.ndarray]:
+        """The memory of the network's weights."""
+        return [weight.asnumpy() for weight in self.training.network.trainable_params()]
+
+    def train(self, batches: Iterable[Batch]) -> dict[str, Any]:
+        """One step a batch, and the losses read at the end: samples, seconds and the mean loss."""
+        self.training.step.set_train()
+        losses, samples = [], 0
+        started = time.perf_counter()
+        for planned in self.training.planned(iter(batches)):
+            self.steps += 1
+            losses.append(self.training.train_on(planned, self.steps))
+            samples += planned.batch.global_rows
+        values = [float(loss.asnumpy()) for loss in losses]
+        seconds = time.perf_counter() - started
+        return {"samples": samples, "seconds": seconds, "loss": float(np.mean(values))}
+
+
+def prepare(options: dict[str, Any]) -> Turn:
+    """options: model, optimizer, sizes. A turn: batch_size, steps and first, the number of its first batch."""
+    sizes = tuple(options["sizes"])
+    trainer = Trainer(options["model"], options["optimizer"], sizes)
+    state_bytes = sum(array.nbytes for array in trainer.training.arrays().values())
+
+    def turn(command: dict[str, Any]) -> dict[str, Any]:
+        batches = [_drawn(sizes, command["batch_size"], command["first"] + i) for i in range(command["steps"])]
+        reply = with_moves(lambda: trainer.train(batches), trainer.tables, trainer.network, sizes, batches[-1].ids)
+        return reply | {"peak_bytes": peak_bytes(), "state_bytes": state_bytes}
+
+    return turn
+
+
+def _drawn(sizes: tuple[int, ...], rows: int, number: int) -> Batch:
+    """A drawn batch in the form in which the reader gives them."""
+    drawn = draw_batch(sizes, rows, number)
+    return Batch.whole(*drawn)
