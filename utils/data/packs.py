@@ -111,12 +111,12 @@ def _deal(
 def _copy(source, label, dense, ids, group):
     for column in range(label.size):
         label[column] = source[column]
-    source = source[label.size :]
+    start = label.size
     for column in range(dense.size):
-        dense[column] = source[column]
-    source = source[dense.size :]
+        dense[column] = source[start + column]
+    start += dense.size
     for column in range(ids.size):
-        ids[column] = source[column]
-    source = source[ids.size :]
+        ids[column] = source[start + column]
+    start += ids.size
     for word in range(group.size):
-        group[word] = source[word]
+        group[word] = source[start + word]

@@ -208,9 +208,10 @@ def _unpack(words, columns, order, rows):
     for column in range(columns.shape[0]):
         begin, width = columns[column, 0], columns[column, 1]
         for place in range(order.size):
-            source = begin + order[place] * width
-            for word in range(width):
-                rows[place, target + word] = words[source + word]
+            source = words[begin + order[place] * width : begin + (order[place] + 1) * width]
+            row = rows[place, target : target + width]
+            for word in range(source.size):
+                row[word] = source[word]
         target += width
 
 
