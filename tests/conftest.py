@@ -5,14 +5,38 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.helpers import MODELS
 from utils.config import DeviceSettings, PreprocessSettings
 from utils.data.convert import convert
 from utils.data.synthetic import write_criteo_like
 from utils.device import set_up_device
+from utils.values import nearest
 
 # The first call of a compiled function compiles it, and a busy machine draws examples slowly: neither says a thing.
 hypothesis.settings.register_profile("compiled", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("compiled")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--models", default="", help="run the tests of these models alone, separated by commas")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --models, leave out what is not a test of one of them."""
+    named = [name for name in config.getoption("--models").split(",") if name]
+    for name in named:
+        if name not in MODELS:
+            raise pytest.UsageError(f"--models: unknown model {name}{nearest(name, MODELS)}")
+    if named:
+        chosen = [item for item in items if model_of(item) in named]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def model_of(item: pytest.Item) -> str | None:
+    """The model that a test is of: its parameter, or the one that its file is called after."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    return parameters.get("model", item.path.stem.removeprefix("test_"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -12,31 +12,51 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor, nn
 from mindspore.train.anf_ir_pb2 import ModelProto as FuncGraphProto
-from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
+from research.models import find_model, model_files
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
+from utils.model import Model
 from utils.training.build import scorer_of
 from utils.training.checkpoint.reading import load_checkpoint
 from utils.training.selection import select_rows
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-MODELS = sorted(
+FLAGSHIPS = sorted(
     path.parent.name
     for path in REPOSITORY.glob("*/train.py")
     if (init := path.parent / "src" / "__init__.py").exists()
     and re.search(r"^MODEL\b", init.read_text(encoding="utf-8"), re.MULTILINE)
 )
+"""Models with a folder of their own; the others are those of research/."""
+RESEARCH = list(model_files())
+MODELS = [*FLAGSHIPS, *RESEARCH]
 LOSS_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) epoch: (\d+),? step: (\d+), loss is ([-+\d.eE]+)$")
 
 # MindSpore's own log lines, such as "[WARNING] ME(123:…):2026-…", and progress bars.
 _NOISE = re.compile(r"^\[(WARNING|INFO|ERROR)\]|^(epoch \d+:|\d/\d ).*\|")
 
 
+def model_named(name: str) -> Model:
+    """A model of the zoo, a flagship or one of research/."""
+    return find_model(name) if name in RESEARCH else importlib.import_module(f"{name}.src").MODEL
+
+
+def folder_of(model: str) -> Path:
+    """The folder that a model's commands are run in."""
+    return REPOSITORY / ("research" if model in RESEARCH else model)
+
+
+def chosen(model: str) -> list[str]:
+    """The flag that chooses a model, where train.py trains several."""
+    return [f"--model={model}"] if model in RESEARCH else []
+
+
 def door_command(model: str, door: str, *words: object) -> list[str]:
-    """The command line of `python <model>/<door>.py …`."""
-    return [sys.executable, str(REPOSITORY / model / f"{door}.py"), *map(str, words)]
+    """The command line of `python <door>.py …` for a model."""
+    own = chosen(model) if door == "train" else []
+    return [sys.executable, str(folder_of(model) / f"{door}.py"), *own, *map(str, words)]
 
 
 def run_door(
@@ -83,17 +103,18 @@ def trained_rows(data: Path) -> int:
 
 def scores(model: str, checkpoint: Path, data: Path, split: str = "") -> tuple[np.ndarray, np.ndarray]:
     """Label and probability of each row of a split or, without one, of those that training leaves out."""
-    found = importlib.import_module(f"{model}.src").MODEL
     manifest = DataManifest.load(data)
     held_out = select_rows(manifest, do_eval=True)
     rows = range(manifest.splits[split].rows) if split else held_out.evaluated
     (batch,) = read_batches(data, manifest, split or held_out.split, Part(len(rows)), rows=rows)
-    scorer = scorer_of(found, load_checkpoint(checkpoint, model))
+    scorer = scorer_of(model_named(model), load_checkpoint(checkpoint, model))
     return batch.label[:, 0], scorer(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()[:, 0]
 
 
 def sklearn_figures(label: np.ndarray, probability: np.ndarray) -> dict[str, float]:
     """What scikit-learn says."""
+    from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
     return {
         "auc": roc_auc_score(label, probability),
         "logloss": log_loss(label, probability),

@@ -5,7 +5,6 @@ as it does for a CPU, whatever the device, and collectives find a group that is 
 makes of a graph (fusion, formats, other primitives for those it has no kernel for) cannot be seen without the device.
 """
 
-import importlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.communication import GlobalComm
 from mindspore.train.mind_ir_pb2 import ModelProto
 
+from tests.helpers import model_named
 from utils.config import TrainSettings, from_dict
 from utils.embedding.capacity import Ladder
 from utils.model import Features
@@ -99,7 +99,7 @@ class AsItIs(nn.Cell):
 
 
 def _training(case: Case) -> Training:
-    model = importlib.import_module(f"{case.model}.src").MODEL
+    model = model_named(case.model)
     settings = TrainSettings(
         table_optimizer=case.table_optimizer,
         dense_optimizer=case.dense_optimizer,

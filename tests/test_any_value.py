@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib
 import shutil
 from collections.abc import Callable
 from dataclasses import fields
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.helpers import MODELS
+from tests.helpers import FLAGSHIPS, model_named
 from utils.config import (
     DeviceSettings,
     EvalSettings,
@@ -105,8 +104,8 @@ COMMANDS: dict[str, tuple[tuple[type, ...], Callable[..., object]]] = {
     "placement": ((PlacementSettings,), lambda *_: None),
     "rank table": ((RankTableSettings,), lambda table, data: parse_range(table.device_num)),
 }
-for name in MODELS:
-    known = importlib.import_module(f"{name}.src").MODEL
+for name in FLAGSHIPS:
+    known = model_named(name)
     COMMANDS[f"train {name}"] = (TrainSettings, known.settings, DeviceSettings), partial(check_training, known)
 FLAGS = [
     (command, field.name) for command, (classes, _) in COMMANDS.items() for cls in classes for field in fields(cls)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.helpers import MODELS, REPOSITORY
+from tests.helpers import FLAGSHIPS, REPOSITORY
 from utils.config import ExportSettings, PreprocessSettings, TrainSettings, from_dict, load_settings, setting
 from utils.errors import InputError
 
@@ -129,7 +129,7 @@ def test_a_choice_is_taken_in_any_case() -> None:
     assert settings.file_format == "ONNX"
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", FLAGSHIPS)
 def test_a_model_has_its_presets(model: str) -> None:
     names = {path.name for path in (REPOSITORY / model / "config").glob("*.yaml")}
     assert {"quickstart.yaml", "criteo_kaggle.yaml"} <= names

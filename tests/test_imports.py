@@ -3,11 +3,12 @@
 import subprocess
 import sys
 
-from tests.helpers import MODELS
+from tests.helpers import MODELS, folder_of
 
-TRAINING = [f"{model}.{door}" for model in MODELS for door in ("train", "eval", "src.preprocess_data")]
+FOLDERS = sorted({folder_of(model).name for model in MODELS})
+TRAINING = [f"{folder}.{door}" for folder in FOLDERS for door in ("train", "eval", "src.preprocess_data")]
 BENCHMARKS = ["benchmarks.run", "benchmarks.compare_models", "benchmarks.scaling.report"]
-SERVING = [f"{model}.{door}" for model in MODELS for door in ("infer", "export")]
+SERVING = [f"{folder}.{door}" for folder in FOLDERS for door in ("infer", "export")]
 NEVER = {"pandas", "sklearn", "matplotlib", "pyarrow"}
 
 

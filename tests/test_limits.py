@@ -1,7 +1,6 @@
 """Every setting of every command has a type and a range, which flags, presets and stored settings are held against."""
 
 import dataclasses
-import importlib
 import typing
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from benchmarks.compare_models import CompareSettings
 from benchmarks.scaling.model import ScalingSettings
 from benchmarks.shared.settings import BenchmarkSettings
-from tests.helpers import MODELS
+from tests.helpers import MODELS, model_named
 from utils import config
 from utils.config import from_dict, load_settings
 from utils.data.schema import FieldRule, Schema
@@ -20,7 +19,7 @@ from utils.training.dense_optimizers import DENSE_OPTIMIZERS
 from utils.values import LARGEST_FLOAT, LARGEST_INT, declarations
 
 SETTINGS = [value for name, value in vars(config).items() if name.endswith("Settings")]
-SETTINGS += [importlib.import_module(f"{model}.src").MODEL.settings for model in MODELS]
+SETTINGS += [model_named(model).settings for model in MODELS]
 SETTINGS += [CompareSettings, BenchmarkSettings, ScalingSettings]
 FIELDS = [
     (cls, *declaration) for cls in [*SETTINGS, Schema, FieldRule] for declaration in declarations((cls,)).values()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers import MODELS
+from tests.helpers import FLAGSHIPS, MODELS
 from tests.primitives import Case, primitives, statement
 from utils.device import TARGETS
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
@@ -19,7 +19,7 @@ NORMED = {"batch_norm": True, "dropout": 0.1}
 MIX = {"cross_type": "mix", "cross_layers": 1, "cross_rank": 2, "cross_experts": 2}
 DLRM = {"embedding_dim": 8, "bottom_mlp": [16, 8], "top_mlp": [16, 1]}
 DEEP = {"embedding_dim": 8, "mlp": [16]}
-# A network of each model with all that its layers can have, and others without.
+# A network of each flagship with all that its layers can have, and others without; other models have their defaults.
 NETWORKS = {
     "dlrm": [DLRM | {"batch_norm": True, "bottom_dropout": 0.1, "top_dropout": 0.1}, DLRM | {"interaction": "cat"}],
     "deepfm": [DEEP | NORMED, DEEP],
@@ -105,16 +105,20 @@ def test_what_is_refused(primitive: str, target: str, refused: bool) -> None:
     assert bool(objections({primitive}, target)) == refused
 
 
-def test_every_model_and_optimizer_has_a_representative() -> None:
+def test_every_flagship_and_optimizer_has_a_representative() -> None:
     models, _, tables, dense = (set(column) for column in zip(*REPRESENTATIVES, strict=True))
-    assert (models, tables | {"ftrl"}, dense) == (set(MODELS), set(TABLE_OPTIMIZERS), set(DENSE_OPTIMIZERS))
+    assert (models, tables | {"ftrl"}, dense) == (set(FLAGSHIPS), set(TABLE_OPTIMIZERS), set(DENSE_OPTIMIZERS))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("model", MODELS)
 def test_every_optimizer_on_one_rank_and_on_several(model: str, target: str, tmp_path: Path) -> None:
-    networks, dense_optimizers, dense_columns = cycle(NETWORKS[model]), cycle(DENSE_OPTIMIZERS), cycle((3, 3, 0))
+    networks, dense_optimizers, dense_columns = (
+        cycle(NETWORKS.get(model, [{}])),
+        cycle(DENSE_OPTIMIZERS),
+        cycle((3, 3, 0)),
+    )
     for tables, ranks in product(TABLE_OPTIMIZERS, (1, 3)):
         case = Case(model, next(networks), target, ranks, tables, next(dense_optimizers), next(dense_columns))
         assert objections(primitives(case, tmp_path), target) == [], case

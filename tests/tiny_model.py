@@ -35,7 +35,7 @@ class TinyNetwork(nn.Cell):
 
 TINY = Model(
     name="tiny",
-    folder=Path(),
+    presets=Path(),
     settings=TinySettings,
     tables=lambda settings, features: (Table("embedding", settings.width),),
     network=TinyNetwork,

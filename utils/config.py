@@ -39,7 +39,7 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 class PresetSettings:
     """The flag of commands that take a preset."""
 
-    config_path: str = setting("", "preset YAML; a bare name is also looked for in config/", file=True)
+    config_path: str = setting("", "preset YAML; a bare name is also looked for among the model's", file=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a model folder hands to the engine, and what the engine tells it about the data."""
+"""What a model hands to the engine, and what the engine tells it about the data."""
 
 import sys
 from collections.abc import Callable
@@ -68,11 +68,12 @@ class Model:
     across rows need. The engine owns the tables, the loss and the optimizers, so a network never knows where its
     embeddings live. `optimizers(settings)` maps the name of a table, of a weight, or of a cell with weights in it, to
     the optimizer that these have instead of `--table_optimizer` or `--dense_optimizer`. `loss_line` and `eval_line`
-    write the log lines.
+    write the log lines. `presets` is the folder of its presets; `synthetic_kind` is the kind of synthetic rows that its
+    quick start and its tests train on.
     """
 
     name: str
-    folder: Path
+    presets: Path
     settings: type
     tables: Callable[[Any, Features], tuple[Table, ...]]
     network: Callable[[Any, Features], nn.Cell]
@@ -80,18 +81,22 @@ class Model:
     eval_line: Callable[[str, dict[str, float], float], str] = eval_line
     eval_log: str = "./auc.log"
     default_config: str = "criteo_kaggle.yaml"
+    synthetic_kind: str = "criteo"
     optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}
 
 
-def door_settings(model: Model, *settings_classes: type, argv: list[str] | None = None) -> tuple[Any, ...]:
+def door_settings(model: Model | None, *settings_classes: type, argv: list[str] | None = None) -> tuple[Any, ...]:
     """The settings of one of a model's commands, from its presets and the command's words (default: this one's).
 
-    A preset serves all commands of a model, so it may hold the keys of the others.
+    A preset serves all commands of a model, so it may hold the keys of the others. Without a model there is no preset.
     """
+    words = sys.argv[1:] if argv is None else argv
+    if model is None:
+        return load_settings(settings_classes, words)
     return load_settings(
         settings_classes,
-        sys.argv[1:] if argv is None else argv,
+        words,
         known_elsewhere=(TrainSettings, EvalSettings, ExportSettings, InferSettings, model.settings),
-        config_folder=model.folder / "config",
+        config_folder=model.presets,
         default_config=model.default_config,
     )

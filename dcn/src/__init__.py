@@ -8,7 +8,7 @@ from utils.model import Model
 
 MODEL = Model(
     name="dcn",
-    folder=Path(__file__).parents[1],
+    presets=Path(__file__).parents[1] / "config",
     settings=DCNSettings,
     tables=tables,
     network=DCN,

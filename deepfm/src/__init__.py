@@ -8,7 +8,7 @@ from utils.model import Model
 
 MODEL = Model(
     name="deepfm",
-    folder=Path(__file__).parents[1],
+    presets=Path(__file__).parents[1] / "config",
     settings=DeepFMSettings,
     tables=tables,
     network=DeepFM,

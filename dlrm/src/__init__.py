@@ -9,7 +9,7 @@ from utils.model import Model
 
 MODEL = Model(
     name="dlrm",
-    folder=Path(__file__).parents[1],
+    presets=Path(__file__).parents[1] / "config",
     settings=DLRMSettings,
     tables=tables,
     network=DLRM,

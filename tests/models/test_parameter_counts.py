@@ -1,15 +1,13 @@
 """The published benchmark's parameter counts, and which optimizer has which weights of Wide & Deep."""
 
-import importlib
-
 import numpy as np
 import pytest
 from mindspore import Tensor
 
-from tests.helpers import REPOSITORY
+from tests.helpers import model_named
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.reading import Batch
-from utils.model import Features, Model
+from utils.model import Features
 from utils.schedule import hyper_at
 from utils.training.build import Training
 from utils.training.dense_optimizers import FTRL, Adagrad, Adam
@@ -21,11 +19,11 @@ CRITEO, CRITEO_ROWS = Features(dense=13, table_sizes=(4,) * 26), 2_086_303
 
 
 def build(model: str, preset: str, features: Features, **flags: object) -> Training:
-    found: Model = importlib.import_module(f"{model}.src").MODEL
+    found = model_named(model)
     words = [f"--config_path={preset}.yaml", *(f"--{key}={value}" for key, value in flags.items())]
     settings, hyper_parameters, _ = load_settings(
         (TrainSettings, found.settings, DeviceSettings), words,
-        known_elsewhere=(EvalSettings, ExportSettings, InferSettings), config_folder=REPOSITORY / model / "config",
+        known_elsewhere=(EvalSettings, ExportSettings, InferSettings), config_folder=found.presets,
     )  # fmt: skip
     return Training(found, hyper_parameters, features, settings)
 
@@ -38,6 +36,8 @@ def build(model: str, preset: str, features: Features, **flags: object) -> Train
         ("wide_deep", "frappe_x1", 423_280),
         ("dcn", "frappe_x1", 418_591),
         ("dcn", "frappe_x1_v2", 458_391),
+        ("lr", "frappe_x1", 5_390),
+        ("fm", "frappe_x1", 59_280),
     ],
 )
 def test_frappe_presets_have_the_published_number_of_parameters(model: str, preset: str, published: int) -> None:
@@ -47,7 +47,14 @@ def test_frappe_presets_have_the_published_number_of_parameters(model: str, pres
 
 @pytest.mark.parametrize(
     ("model", "published"),
-    [("dlrm", 21_664_241), ("deepfm", 23_429_477), ("wide_deep", 23_429_477), ("dcn", 21_343_491)],
+    [
+        ("dlrm", 21_664_241),
+        ("deepfm", 23_429_477),
+        ("wide_deep", 23_429_477),
+        ("dcn", 21_343_491),
+        ("lr", 2_086_317),
+        ("fm", 22_949_477),
+    ],
 )
 def test_criteo_presets_have_the_published_number_of_parameters(model: str, published: int) -> None:
     training = build(model, "criteo_x1", CRITEO)

@@ -1,19 +1,18 @@
 """Every preset of every model: its keys are known and its network can be built; the Criteo presets train."""
 
-import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import LOSS_LINE, MODELS, REPOSITORY, run_door
+from tests.helpers import FLAGSHIPS, LOSS_LINE, MODELS, model_named, run_door
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.model import Features, Model
 from utils.schedule import check_schedule
 from utils.training.build import check_build
 
-PRESETS = [(model, path.stem) for model in MODELS for path in sorted((REPOSITORY / model / "config").glob("*.yaml"))]
-OF_ALL = ("quickstart", "criteo_kaggle", "criteo_x1", "frappe_x1", "census_income")
+PRESETS = [(model, path.stem) for model in MODELS for path in sorted(model_named(model).presets.glob("*.yaml"))]
+OF_FLAGSHIPS = ("quickstart", "criteo_kaggle", "criteo_x1", "frappe_x1", "census_income")
 FEW = Features(dense=2, table_sizes=(3, 4))
 
 
@@ -21,13 +20,13 @@ def load(model: Model, preset: str) -> tuple[TrainSettings, object]:
     return load_settings(
         (TrainSettings, model.settings), [f"--config_path={preset}.yaml"],
         known_elsewhere=(EvalSettings, ExportSettings, InferSettings, DeviceSettings),
-        config_folder=model.folder / "config",
+        config_folder=model.presets,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_a_preset_can_be_built(name: str, preset: str) -> None:
-    model: Model = importlib.import_module(f"{name}.src").MODEL
+    model = model_named(name)
     settings, hyper_parameters = load(model, preset)
     check_build(settings, "CPU")
     check_schedule(settings)
@@ -37,9 +36,10 @@ def test_a_preset_can_be_built(name: str, preset: str) -> None:
         assert model.tables(hyper_parameters, features)
 
 
-@pytest.mark.parametrize("name", ["dlrm", "deepfm", "wide_deep", "dcn"])
+@pytest.mark.parametrize("name", MODELS)
 def test_a_model_has_the_presets_that_all_have(name: str) -> None:
-    assert {preset for model, preset in PRESETS if model == name} >= set(OF_ALL)
+    of_all = OF_FLAGSHIPS if name in FLAGSHIPS else ("quickstart",)
+    assert {preset for model, preset in PRESETS if model == name} >= set(of_all)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.distributed import processes_in
+from tests.helpers import RESEARCH
 from tests.ranks.worker import IDS
 from utils.device import with_this_python
 from utils.ranks.cluster import free_port
@@ -57,9 +58,9 @@ class Case:
             "gradient_clip_norm": self.clip_norm,
         }
         return {
-            "model": self.model, "network": NETWORKS[self.model] | self.network, "settings": settings, "dense": 4,
-            "table_sizes": TABLE_SIZES, "ids": self.ids, "ladder": self.ladder, "global_batch": GLOBAL_BATCH,
-            "rows": self.rows, "target": target,
+            "model": self.model, "network": NETWORKS.get(self.model, {}) | self.network, "settings": settings,
+            "dense": 4, "table_sizes": TABLE_SIZES, "ids": self.ids, "ladder": self.ladder, "rows": self.rows,
+            "global_batch": GLOBAL_BATCH, "target": target,
         }  # fmt: skip
 
 
@@ -224,3 +225,13 @@ def test_all_models_optimizers_and_pieces(ranks: int, shift: int, tmp_path: Path
         check_traffic(case, outcomes[name])
     check_equal(QUICK["rounds"], outcomes["rounds"], "rounds")
     check_one_step(outcomes["batch norm"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", RESEARCH)
+def test_a_research_model_on_ranks_trains_as_one(model: str, tmp_path: Path) -> None:
+    """SGD: where a gradient is rounding alone, others make whole steps of it."""
+    case = Case(model, "sgd", "sgd", rows=ROWS[:5])
+    outcomes = run({model: case}, 2, tmp_path)
+    check_equal(case, outcomes[model], model)
+    check_traffic(case, outcomes[model])

@@ -5,12 +5,12 @@ network's weights and the pieces of the tables that it holds, before the first s
 says about the bytes that it sends.
 """
 
-import importlib
 import json
 import sys
 
 import numpy as np
 
+from tests.helpers import model_named
 from utils.config import DeviceSettings, TrainSettings, from_dict
 from utils.data.order import Part
 from utils.data.reading import Batch
@@ -34,7 +34,7 @@ def main(jobs_path: str, output: str) -> None:
 
 def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     """Train the job's global batches, of `rows` rows each, on a CPU with the kernels of its `target`."""
-    model = importlib.import_module(f"{job['model']}.src").MODEL
+    model = model_named(job["model"])
     settings = from_dict(TrainSettings, job["settings"], "settings")
     network = from_dict(model.settings, job["network"], "network")
     features = Features(job["dense"], tuple(job["table_sizes"]))

@@ -17,7 +17,7 @@ from tests.distributed import (
     run_job,
     wait_until,
 )
-from tests.helpers import LOSS_LINE, MODELS, REPOSITORY
+from tests.helpers import LOSS_LINE, MODELS, chosen, folder_of
 from utils.data.manifest import DataManifest
 from utils.ranks.cluster import free_port
 from utils.training.checkpoint.file import CheckpointFile
@@ -125,8 +125,8 @@ def test_what_a_training_leaves(trained: tuple[Path, str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "dlrm"])
 def test_every_model_trains_over_two_ranks(model: str, tmp_path: Path, tiny_data: Path) -> None:
-    folder = make_model_folder(tmp_path / "my model", (REPOSITORY / model / "train.py").read_text(encoding="utf-8"))
-    result = run_job(folder, 2, tiny_data, "--config_path=quickstart.yaml", shell="bash")
+    folder = make_model_folder(tmp_path / "my model", (folder_of(model) / "train.py").read_text(encoding="utf-8"))
+    result = run_job(folder, 2, tiny_data, *chosen(model), "--config_path=quickstart.yaml", shell="bash")
     assert result.returncode == 0, "".join(path.read_text(encoding="utf-8") for path in folder.glob("*/output.log"))
     assert f"{model} on 2 x CPU" in (folder / "log0/output.log").read_text(encoding="utf-8")
     assert (folder / "log0/loss.log").exists()
@@ -162,8 +162,8 @@ def test_a_dry_run_says_what_each_rank_holds(trained: tuple[Path, str]) -> None:
 @pytest.mark.parametrize("model", [MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[1:])])
 def test_a_dry_run_for_ascend(model: str, tmp_path: Path, tiny_data: Path) -> None:
     table = write_table(tmp_path / "table.json", ["10.0.0.7", "10.0.0.8"], range(4))
-    words = (8, tiny_data, table, "--node_rank=1", "--dry_run")
-    result = run_job(REPOSITORY / model, *words, target="Ascend")
+    words = (8, tiny_data, table, *chosen(model), "--node_rank=1", "--dry_run")
+    result = run_job(folder_of(model), *words, target="Ascend")
     assert result.returncode == 0, result.stderr
     assert "--local_worker_num=4 --master_addr=10.0.0.7 --master_port=8118 --node_rank=1" in result.stdout
     assert re.findall(r"^rank (\d) on machine (\d)", result.stdout, re.M) == [(str(r), str(r // 4)) for r in range(8)]

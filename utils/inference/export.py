@@ -29,9 +29,9 @@ TOLERANCES = {".mindir": 1e-6, ".onnx": 1e-5}
 CHECKED_BATCHES = (1, 7, 4096)
 
 
-def main(model: Model) -> None:
+def main(model: Model, argv: list[str] | None = None) -> None:
     """`python export.py`: write the model, its serving files beside it, and say how far its output is off."""
-    settings, device = door_settings(model, ExportSettings, DeviceSettings)
+    settings, device = door_settings(model, ExportSettings, DeviceSettings, argv=argv)
     target = target_of(settings.file_name or model.name, settings.file_format)
     set_up_device(device)
     checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)

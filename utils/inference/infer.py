@@ -25,9 +25,9 @@ from utils.training.checkpoint.reading import load_checkpoint, serving_files_of
 _BLOCK_BYTES = 1 << 22
 
 
-def main(model: Model) -> None:
-    """`python infer.py`: score `--input` with an exported model or a checkpoint."""
-    settings, device = door_settings(model, InferSettings, DeviceSettings)
+def main(model: Model | None, argv: list[str] | None = None) -> None:
+    """`python infer.py`: score `--input` with an exported model, for which no model need be known, or a checkpoint."""
+    settings, device = door_settings(model, InferSettings, DeviceSettings, argv=argv)
     if bool(settings.mindir_path) == bool(settings.checkpoint_path):
         raise InputError("give either --mindir_path or --checkpoint_path")
     set_up_device(device)
@@ -42,7 +42,7 @@ def score(predict: Predict, serving_files: Path, settings: InferSettings) -> Non
         sys.stdout.flush()
 
 
-def _open(model: Model, settings: InferSettings) -> tuple[Predict, Path]:
+def _open(model: Model | None, settings: InferSettings) -> tuple[Predict, Path]:
     """The predictor and the folder of its serving files, of one data set for sure."""
     if not settings.mindir_path:
         checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)

@@ -75,7 +75,10 @@ def msrun_command(cluster: Cluster, words: list[str]) -> list[str]:
 
 def dry_run(cluster: Cluster, flags: list[str]) -> list[str]:
     """What would be started: of the scheduler and of each rank its environment, what it holds, and its command."""
-    holds = plan_ranks(runpy.run_path("train.py")["MODEL"], flags, cluster.ranks)
+    door = runpy.run_path("train.py")
+    # A folder of several models has a function that finds the one that the flags name.
+    model, own = door["model_to_train"](flags) if "model_to_train" in door else (door["MODEL"], flags)
+    holds = plan_ranks(model, own, cluster.ranks)
     words = ["train.py", *flags]
     command = shlex.join(["python", *words])
 

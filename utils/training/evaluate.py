@@ -20,12 +20,12 @@ from utils.training.metrics import MAX_DISTINCT, BinaryMetrics
 from utils.training.running import OneRankScorer, RankScorer
 
 
-def main(model: Model) -> None:
+def main(model: Model, argv: list[str] | None = None) -> None:
     """`python eval.py`: score a checkpoint on a split, print the model's line and append it to its log.
 
     Over several ranks each holds its part of the tables and scores its part of the rows; the first one speaks.
     """
-    settings, device = door_settings(model, EvalSettings, DeviceSettings)
+    settings, device = door_settings(model, EvalSettings, DeviceSettings, argv=argv)
     path = Path(settings.checkpoint_path)
     folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
     data = open_data(folder)

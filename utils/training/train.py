@@ -36,9 +36,12 @@ _MAY_CHANGE = {
 }  # fmt: skip
 
 
-def main(model: Model) -> int:
-    """`python train.py`: returns the exit code, 0, or 143 / 130 after SIGTERM / Ctrl-C."""
-    settings, hyper_parameters, device = door_settings(model, TrainSettings, model.settings, DeviceSettings)
+def main(model: Model, argv: list[str] | None = None) -> int:
+    """`python train.py` with the words `argv` (default: this command's): returns the exit code.
+
+    That is 0, or 143 / 130 after SIGTERM / Ctrl-C.
+    """
+    settings, hyper_parameters, device = door_settings(model, TrainSettings, model.settings, DeviceSettings, argv=argv)
     signals = Signals()
     folder, _ = find_data(settings.dataset_path)
     data = open_data(folder)

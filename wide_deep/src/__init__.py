@@ -8,7 +8,7 @@ from wide_deep.src.wide_deep import WideDeep, WideDeepSettings
 
 MODEL = Model(
     name="wide_deep",
-    folder=Path(__file__).parents[1],
+    presets=Path(__file__).parents[1] / "config",
     settings=WideDeepSettings,
     tables=tables,
     network=WideDeep,

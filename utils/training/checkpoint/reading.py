@@ -121,7 +121,7 @@ def load_checkpoint(path: Path, model: str, rank: int = 0) -> Checkpoint:
         raise DamagedCheckpointError(f"{error}{_offer(path, model)}") from None
     if checkpoint.manifest.model != model:
         other = checkpoint.manifest.model
-        raise InputError(f"{path}: a checkpoint of {other}, not of {model}; run it in {other}/")
+        raise InputError(f"{path}: a checkpoint of {other}, not of {model}; run {other}'s own command")
     return checkpoint
 
 
@@ -144,6 +144,21 @@ def read_checkpoint(path: Path, rank: int = 0) -> Checkpoint:
     for other in range(manifest.ranks if sharded else 0):
         _check_there(path / rank_file(other))
     return checkpoint
+
+
+def model_name_of(path: Path) -> str:
+    """The model that a checkpoint is of, or the one whose last checkpoint lies in a folder.
+
+    Raises:
+        InputError: no such file, or a folder with no model's last checkpoint, or with several models'.
+    """
+    if not path.is_dir() or _is_sharded(path):
+        return read_checkpoint(path).manifest.model
+    names = {found.stem for found in path.glob("*.ckpt") if not re.fullmatch(r"best|.*-\d+_\d+", found.stem)}
+    if len(names) != 1:
+        held = ", ".join(f"{name}.ckpt" for name in sorted(names)) or "no checkpoint"
+        raise InputError(f"{path}: holds {held}; name the one that is meant by --checkpoint_path")
+    return names.pop()
 
 
 def folder_of(path: Path) -> Path:
