@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from tests.helpers import RESEARCH
-from tests.models.test_parameter_counts import build
+from tests.helpers import RESEARCH, model_named
+from utils.config import TrainSettings
 from utils.data.reading import Batch
-from utils.model import Features
+from utils.model import Features, Model, door_settings
+from utils.training.build import Training
 
 FEATURES = Features(dense=3, table_sizes=(5, 9, 30))
 ROWS, STEPS = 64, 2
+SGD = {
+    "learning_rate": 0.1, "dense_optimizer": "sgd", "table_optimizer": "sgd", "embedding_l2": 0,
+    "embedding_init": "normal", "embedding_init_std": 0.1,
+}  # fmt: skip
 
 
 def learnable(features: Features) -> Batch:
@@ -21,11 +26,11 @@ def learnable(features: Features) -> Batch:
     return Batch.whole(ids, dense, (ids[:, :1] % 2 == 0).astype(np.float32))
 
 
-@pytest.mark.parametrize("model", RESEARCH)
-def test_it_trains_all_its_weights_and_scores(model: str) -> None:
+def check_it_trains(model: Model) -> None:
     """Two steps of SGD over the same rows: the loss falls, and no weight stays where it was."""
-    flags = {"dense_optimizer": "sgd", "table_optimizer": "sgd", "embedding_init": "normal", "embedding_init_std": 0.1}
-    training = build(model, "quickstart", FEATURES, learning_rate=0.1, **flags)
+    flags = ["--config_path=quickstart", *(f"--{name}={value}" for name, value in SGD.items())]
+    settings, network = door_settings(model, TrainSettings, model.settings, argv=flags)
+    training = Training(model, network, FEATURES, settings)
     batch = learnable(FEATURES)
     before = {name: array.copy() for name, array in training.arrays().items()}
     losses = [
@@ -38,3 +43,8 @@ def test_it_trains_all_its_weights_and_scores(model: str) -> None:
     assert score.shape == (ROWS, 1)
     assert ((score > 0) & (score < 1)).all()
     assert score.std() > 0
+
+
+@pytest.mark.parametrize("model", RESEARCH)
+def test_it_trains_all_its_weights_and_scores(model: str) -> None:
+    check_it_trains(model_named(model))
