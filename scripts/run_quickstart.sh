@@ -9,12 +9,16 @@
 ROWS=300000
 SCORED_ROWS=5
 
-# check_model: `model` must be a folder of this clone with a train.py.
-check_model() {
-    models=$(cd "$clone" && for door in */train.py; do printf ' %s' "${door%/train.py}"; done)
-    case "$models " in
-        *" $model "*) ;;
-        *) fail "unknown model '$model'; there is:$models" ;;
+# find_model: set `doors`, the folder of the commands of `model`, and `choice`, the flag that names it in research/.
+find_model() {
+    folders=$(cd "$clone" && for door in */train.py; do printf ' %s' "${door%/train.py}"; done | sed 's/ research//')
+    files=$(cd "$clone/research" && for file in $(grep -l '^MODEL' */*.py); do printf ' %s' "$(basename "$file" .py)"; done)
+    case "$folders " in
+        *" $model "*) doors=$clone/$model choice= && return ;;
+    esac
+    case "$files " in
+        *" $model "*) doors=$clone/research choice=--model=$model ;;
+        *) fail "unknown model '$model'; there is:$folders$files" ;;
     esac
 }
 
@@ -39,10 +43,9 @@ score_rows() {
 
 [ $# -le 1 ] || fail "usage: run_quickstart.sh [MODEL]"
 model=${1:-dlrm}
-check_model
+find_model
 make_environment
 
-doors=$clone/$model
 rm -rf "$clone/.quickstart/$model"
 mkdir -p "$clone/.quickstart/$model/logs" || exit
 # Relative paths of the commands below, such as ./loss.log, lie here.
@@ -52,7 +55,7 @@ started=$(date +%s)
 stage write_data "Writing $ROWS synthetic rows" "$python" -m utils.data.synthetic --path=data/train.txt --rows="$ROWS"
 stage preprocess "Converting them to MindRecord" "$python" "$doors/src/preprocess_data.py" --data_path=data
 stage train "Training $model on the CPU" \
-    "$python" "$doors/train.py" --config_path=quickstart.yaml --dataset_path=data/mindrecord --device_target=CPU
+    "$python" "$doors/train.py" ${choice:+"$choice"} --config_path=quickstart.yaml --dataset_path=data/mindrecord --device_target=CPU
 stage eval "Evaluating on the test split" "$python" "$doors/eval.py" --checkpoint_path=checkpoint --device_target=CPU
 stage export "Exporting MINDIR" \
     "$python" "$doors/export.py" --checkpoint_path=checkpoint --file_name="$model" --device_target=CPU
