@@ -33,7 +33,7 @@ CASES: dict[str, tuple[str, list[str], list[str]]] = {
     "evaluate an empty folder": (
         "eval",
         ["--checkpoint_path=empty", "--dataset_path={data}"],
-        ["empty", "{model}.ckpt"],
+        ["empty", ".ckpt"],
     ),
     "evaluate no file": ("eval", ["--checkpoint_path=absent.ckpt", "--dataset_path={data}"], ["absent.ckpt"]),
     "evaluate on other tables": ("eval", ["--checkpoint_path={last}", "--dataset_path={other}"], ["tables of"]),

@@ -155,8 +155,12 @@ def model_name_of(path: Path) -> str:
     if not path.is_dir() or _is_sharded(path):
         return read_checkpoint(path).manifest.model
     names = {found.stem for found in path.glob("*.ckpt") if not re.fullmatch(r"best|.*-\d+_\d+", found.stem)}
-    if len(names) != 1:
-        held = ", ".join(f"{name}.ckpt" for name in sorted(names)) or "no checkpoint"
+    if not names:
+        raise InputError(
+            f"{path}: holds no model's last checkpoint, a .ckpt; give the file or folder that train.py wrote"
+        )
+    if len(names) > 1:
+        held = ", ".join(f"{name}.ckpt" for name in sorted(names))
         raise InputError(f"{path}: holds {held}; name the one that is meant by --checkpoint_path")
     return names.pop()
 
