@@ -22,29 +22,31 @@ class SumOverRanks(nn.Cell):
 class BatchNorm(nn.Cell):
     """Batch normalisation of (B, units), Ioffe & Szegedy 2015, algorithm 1, over the rows that are present.
 
-    In evaluation the moving moments are used: 0.9 of the old and 0.1 of the batch's, with the unbiased variance.
+    In evaluation the moving moments are used: 0.9 of the old and 0.1 of the batch's, with the unbiased variance. A
+    batch without a present row leaves them as they are. Not `affine`: without a factor and an offset to learn.
     """
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, units: int, *, affine: bool = True, epsilon: float = 1e-5) -> None:
         super().__init__()
-        self.gamma = Parameter(initializer("ones", (units,), ms.float32))
-        self.beta = Parameter(initializer("zeros", (units,), ms.float32))
+        self.gamma = Parameter(initializer("ones", (units,), ms.float32)) if affine else None
+        self.beta = Parameter(initializer("zeros", (units,), ms.float32)) if affine else None
         self.moving_mean = Parameter(initializer("zeros", (1, units), ms.float32), requires_grad=False)
         self.moving_variance = Parameter(initializer("ones", (1, units), ms.float32), requires_grad=False)
-        self.normalize, self.in_float16 = Normalize(), False
+        self.normalize, self.epsilon, self.in_float16 = Normalize(epsilon), epsilon, False
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
         if self.training:
             x, mean, variance, count = self.normalize(x, rows[0], self.moving_mean)
             unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
-            x = ops.depend(x, self.move(self.moving_mean, ops.stop_gradient(mean)))
-            x = ops.depend(x, self.move(self.moving_variance, ops.stop_gradient(unbiased)))
+            share = ops.stop_gradient(0.1 * ops.minimum(count, 1.0))
+            x = ops.depend(x, self.move(self.moving_mean, ops.stop_gradient(mean), share))
+            x = ops.depend(x, self.move(self.moving_variance, ops.stop_gradient(unbiased), share))
         else:
-            x = (x - self.moving_mean) * ops.rsqrt(self.moving_variance + 1e-5)
-        return x * self.gamma + self.beta
+            x = (x - self.moving_mean) * ops.rsqrt(self.moving_variance + self.epsilon)
+        return x if self.gamma is None else x * self.gamma + self.beta
 
-    def move(self, moving: Parameter, moment: Tensor) -> Tensor:
-        moved = 0.9 * moving + 0.1 * moment
+    def move(self, moving: Parameter, moment: Tensor, share: Tensor) -> Tensor:
+        moved = (1.0 - share) * moving + share * moment
         if self.in_float16:  # a step that overflows is skipped: it must leave nothing behind
             moved = ops.select(ops.isfinite(moved), moved, moving + 0.0)
         return ops.assign(moving, moved)
@@ -58,8 +60,9 @@ class Normalize(nn.Cell):
     (1, units), which the mean is not far from, so that little of float32's precision is lost (Chan et al. 1983).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, epsilon: float) -> None:
         super().__init__()
+        self.epsilon = epsilon
         self.product = ops.MatMul(transpose_a=True)
         self.concat = ops.Concat(axis=1)
         self.sum_over_ranks = SumOverRanks()
@@ -68,19 +71,20 @@ class Normalize(nn.Cell):
     def construct(self, x: Tensor, present: Tensor, near: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         if self.alone:
             count = self.product(present, present)
-            mean = self.product(present, x) / count
+            mean = self.product(present, x) / ops.maximum(count, 1.0)
             centred = x - mean
-            variance = self.product(present, centred * centred) / count
+            variance = self.product(present, centred * centred) / ops.maximum(count, 1.0)
         else:
             units, shifted = x.shape[1], x - near
             sums = (self.product(present, shifted), self.product(present, shifted * shifted))
             total = self.sum_over_ranks(self.concat((*sums, self.product(present, present))))
             count = total[:, 2 * units :]
-            shift = total[:, :units] / count
-            variance = ops.maximum(total[:, units : 2 * units] / count - shift * shift, 0.0)
+            moments = total[:, : 2 * units] / ops.maximum(count, 1.0)
+            shift = moments[:, :units]
+            variance = ops.maximum(moments[:, units:] - shift * shift, 0.0)
             mean = near + shift
             centred = shifted - shift
-        return centred * ops.rsqrt(variance + 1e-5), mean, variance, count
+        return centred * ops.rsqrt(variance + self.epsilon), mean, variance, count
 
     def bprop(self, x: Tensor, present: Tensor, near: Tensor, out: tuple, d_out: tuple) -> tuple[Tensor, ...]:
         normal, _, variance, count = out
@@ -89,5 +93,6 @@ class Normalize(nn.Cell):
         if not self.alone:
             total = self.sum_over_ranks(self.concat((along, mean)))
             along, mean = total[:, : x.shape[1]], total[:, x.shape[1] :]
-        d_x = (d_normal - (mean + normal * along) / count) * present * ops.rsqrt(variance + 1e-5)
+        from_moments = (mean + normal * along) / ops.maximum(count, 1.0)
+        d_x = (d_normal - from_moments) * present * ops.rsqrt(variance + self.epsilon)
         return d_x, ops.zeros_like(present), ops.zeros_like(near)

@@ -6,6 +6,7 @@ import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Initializer, initializer
 
+from utils.layers.activations import activation_of
 from utils.layers.batch_norm import BatchNorm
 from utils.layers.dropout import Dropout
 from utils.layers.products import AddBias, Product
@@ -28,23 +29,29 @@ class Linear(nn.Cell):
 
 
 class MLP(nn.Cell):
-    """Hidden layers of Linear, batch norm, ReLU, dropout (the last two layers if asked), then the output layer.
+    """Hidden layers of Linear, batch norm (if asked), activation, dropout (if asked), then the output layer.
 
     `sizes` are the widths of the input and of every layer: (13, 512, 256) is two layers. The output layer is Linear
     alone unless `hidden_output`.
     """
 
     def __init__(
-        self, sizes: tuple[int, ...], *, hidden_output: bool = False, batch_norm: bool = False, dropout: float = 0.0
+        self,
+        sizes: tuple[int, ...],
+        *,
+        hidden_output: bool = False,
+        batch_norm: bool = False,
+        dropout: float = 0.0,
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         self.layers = nn.CellList([Linear(a, b) for a, b in pairwise(sizes)])
         self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
         hidden_sizes = sizes[1 : self.hidden + 1]
         self.norms = nn.CellList([BatchNorm(size) for size in hidden_sizes]) if batch_norm else None
+        self.activations = nn.CellList([activation_of(activation, size) for size in hidden_sizes])
         self.dropouts = nn.CellList([Dropout(size, dropout) for size in hidden_sizes])
         self.drops = dropout > 0
-        self.relu = ops.ReLU()
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
         for i, layer in enumerate(self.layers):
@@ -52,7 +59,7 @@ class MLP(nn.Cell):
             if i < self.hidden:
                 if self.norms is not None:
                     x = self.norms[i](x, rows)
-                x = self.relu(x)
+                x = self.activations[i](x, rows)
                 if self.drops:
                     x = self.dropouts[i](x, rows)
         return x

@@ -1,0 +1,91 @@
+"""The places of sequences (B, L, …) as rows of their own, and what each row's vector does to its places."""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import initializer
+
+from utils.layers.products import AddBias, Product
+from utils.layers.rows import Rows
+
+
+class Places(nn.Cell):
+    """mask (B, L) and a batch's rows -> what a layer needs to know of (B L, units), each place a row of its own.
+
+    Present are places with a token, of rows that are present; a place's key is a multiply-shift hash of its row's.
+    """
+
+    def __init__(self, length: int) -> None:
+        super().__init__(auto_prefix=False)
+        hashes = np.random.default_rng(0).integers(-(2**31), 2**31, (length, 2)).astype(np.int32)
+        self.factor, self.offset = Tensor(hashes[:, 0] | 1), Tensor(hashes[:, 1])
+
+    def construct(self, mask: Tensor, rows: Rows) -> Rows:
+        return (mask * rows[0]).reshape(-1, 1), (rows[1] * self.factor + self.offset).reshape(-1, 1)
+
+
+class TimesVector(nn.Cell):
+    """x (B, L, D) times each row's vector (B, D) -> (B, L, D).
+
+    Written with its own gradient: the vector's is summed over places as a product with ones. ReduceSum over an axis in
+    the middle is slow on CPU.
+    """
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.shape = (-1, 1, width)
+        self.sum_places = SumPlaces(length, width)
+
+    def construct(self, x: Tensor, vector: Tensor) -> Tensor:
+        return x * vector.reshape(self.shape)
+
+    def bprop(self, x: Tensor, vector: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, Tensor]:
+        return d_out * vector.reshape(self.shape), self.sum_places(d_out * x)
+
+
+class PlusVector(nn.Cell):
+    """x (B L, D) plus each row's vector (B, D) -> (B L, D); the vector's gradient as TimesVector's."""
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.length, self.width = length, width
+        self.sum_places = SumPlaces(length, width)
+
+    def construct(self, x: Tensor, vector: Tensor) -> Tensor:
+        total = x.reshape(-1, self.length, self.width) + vector.reshape(-1, 1, self.width)
+        return total.reshape(-1, self.width)
+
+    def bprop(self, x: Tensor, vector: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, Tensor]:
+        return d_out, self.sum_places(d_out.reshape(-1, self.length, self.width))
+
+
+class Score(nn.Cell):
+    """A linear layer of one output, x (n, units) -> (n, 1), whose results do not depend on how many rows there are.
+
+    So longer padding changes no bit of them. A product with one column is one with a vector, which is cut into pieces
+    by the number of rows on a CPU; a second column, of zeros, makes it one with a matrix.
+    """
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.weight = Parameter(initializer("xavier_normal", (units, 1), ms.float32))
+        self.bias = Parameter(initializer("zeros", (1,), ms.float32))
+        self.multiply, self.add_bias = Product(ops.MatMul()), AddBias()
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, x: Tensor) -> Tensor:
+        both = self.multiply(x, self.concat((self.weight, ops.zeros_like(self.weight))))
+        return self.add_bias(both[:, :1], self.bias)
+
+
+class SumPlaces(nn.Cell):
+    """The sum over places, as a product with ones: x (B, L, D) -> (B, D)."""
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.length, self.width = length, width
+        self.product = ops.BatchMatMul()
+
+    def construct(self, x: Tensor) -> Tensor:
+        ones = ops.ones((x.shape[0], 1, self.length), x.dtype)
+        return self.product(ones, x).reshape(-1, self.width)
