@@ -8,7 +8,8 @@ import pytest
 from tests.helpers import MODELS
 from utils.config import DeviceSettings, PreprocessSettings
 from utils.data.convert import convert
-from utils.data.synthetic import write_criteo_like
+from utils.data.synthetic.criteo import CRITEO
+from utils.data.synthetic.writing import write_rows
 from utils.device import set_up_device
 from utils.values import nearest
 
@@ -58,5 +59,5 @@ def shared_data() -> Path:
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A converted Criteo-like data set of 4,000 rows; its raw rows are `../train.txt`."""
     raw = tmp_path_factory.mktemp("tiny_data") / "train.txt"
-    write_criteo_like(raw, 4000, seed=1, scale=0.01)
+    write_rows(CRITEO, raw, 4000, seed=1, scale=0.01)
     return convert(PreprocessSettings(data_path=str(raw.parent)))

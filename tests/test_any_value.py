@@ -32,7 +32,8 @@ from utils.data.find import find_data
 from utils.data.manifest import DataManifest
 from utils.data.output import replaced_folder
 from utils.data.schema import FieldRule, Schema, load_schema, save_schema
-from utils.data.synthetic import write_criteo_like
+from utils.data.synthetic.__main__ import KINDS
+from utils.data.synthetic.writing import write_rows
 from utils.data.text import RowParser
 from utils.device import choose_target, reading_workers
 from utils.errors import InputError
@@ -90,7 +91,7 @@ def check_evaluation(settings: EvalSettings, device: DeviceSettings, data: Path)
 
 def check_synthetic(settings: SyntheticSettings, data: Path) -> None:
     if settings.path and settings.rows < 1000:
-        write_criteo_like(Path(settings.path), settings.rows, seed=settings.seed, scale=settings.scale)
+        write_rows(KINDS[settings.kind], Path(settings.path), settings.rows, seed=settings.seed, scale=settings.scale)
 
 
 # Each command's settings, and what it does with them before it works.

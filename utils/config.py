@@ -76,6 +76,11 @@ class PreprocessSettings:
 class SyntheticSettings:
     """Flags of `python -m utils.data.synthetic`."""
 
+    kind: str = setting(
+        "criteo",
+        "what rows: criteo, sequence (a user's earlier items) or multitask (click and conversion)",
+        one_of=("criteo", "sequence", "multitask"),
+    )
     path: str = setting("", "the file to write", file=True)
     rows: int = setting(300_000, "number of rows", **ROWS)
     seed: int = setting(1, "seed of the rows", **SEED)

@@ -3,13 +3,12 @@
 Run in the quick start's folder; reads what its stages left there.
 """
 
-import json
 import re
 import sys
 from pathlib import Path
 
 from utils.data.manifest import DataManifest
-from utils.data.synthetic import SyntheticReport
+from utils.data.synthetic.writing import SyntheticReport
 
 FILES = {
     "data/train.txt": "raw rows",
@@ -24,18 +23,19 @@ FILES = {
 
 def report(folder: Path, model: str, seconds: int) -> str:
     """The table for what a quick start of `model`, which took `seconds`, left in `folder`."""
-    teacher = SyntheticReport(**json.loads((folder / "data" / "train.txt.teacher.json").read_text(encoding="utf-8")))
+    teacher = SyntheticReport.load(folder / "data" / "train.txt")
+    attainable = teacher.targets[0]
     splits = DataManifest.load(folder / "data" / "mindrecord").splits
     auc = _last_number(folder / "logs" / "eval.log", r"'auc': ([\d.]+)")
     logloss = _last_number(folder / "logs" / "eval.log", r"'logloss': ([\d.]+)")
     rate = _last_number(folder / "logs" / "train.log", r"rows in .* s, ([\d,]+) samples/s")
-    share = (auc - 0.5) / (teacher.attainable_auc - 0.5)
+    share = (auc - 0.5) / (attainable.attainable_auc - 0.5)
     lines = {
         "rows": f"{teacher.rows:,}: " + ", ".join(f"{name} {split.rows:,}" for name, split in splits.items()),
         "training": f"{rate:,.0f} samples/s",
-        "accuracy": f"test AUC {auc:.4f}, best attainable {teacher.attainable_auc:.4f}",
+        "accuracy": f"test AUC {auc:.4f}, best attainable {attainable.attainable_auc:.4f}",
         "": f"{share:.1%} of the way from 0.5 to it",
-        "logloss": f"{logloss:.4f}, best attainable {teacher.attainable_logloss:.4f}",
+        "logloss": f"{logloss:.4f}, best attainable {attainable.attainable_logloss:.4f}",
         "scored rows": " ".join(
             f"{float(line):.4f}" for line in (folder / "probabilities.txt").read_text(encoding="utf-8").split()
         ),

@@ -23,7 +23,8 @@ from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
 from utils.data.reading import Part, read_batches
-from utils.data.synthetic import write_criteo_like
+from utils.data.synthetic.criteo import CRITEO
+from utils.data.synthetic.writing import write_rows
 from utils.embedding.capacity import first_capacity
 from utils.embedding.lookup_plan import plan_lookup
 from utils.embedding.stripes import Placement, exchange_bytes
@@ -53,7 +54,7 @@ def check_on_cpu(settings: ScalingSettings) -> int:
     """Print a line for each number of ranks; returns 1 where a counted figure is not the model's."""
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "train.txt"
-        write_criteo_like(raw, _ROWS, seed=1, scale=_SCALE)
+        write_rows(CRITEO, raw, _ROWS, seed=1, scale=_SCALE)
         data = convert(PreprocessSettings(data_path=folder))
         print("bytes a step     exchange, a rank          sums, a rank            loopback, all ranks", flush=True)
         print("ranks        counted       model    counted      model       measured    expected   ratio", flush=True)

@@ -16,7 +16,8 @@ from utils.data.convert import convert
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
-from utils.data.synthetic import write_criteo_like
+from utils.data.synthetic.criteo import CRITEO
+from utils.data.synthetic.writing import write_rows
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 ROWS = 300_000
@@ -26,7 +27,7 @@ ROWS = 300_000
 def known_teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Converted rows whose labels a known teacher drew."""
     raw = tmp_path_factory.mktemp("known_teacher") / "train.txt"
-    write_criteo_like(raw, ROWS, seed=1)
+    write_rows(CRITEO, raw, ROWS, seed=1)
     return convert(PreprocessSettings(data_path=str(raw.parent)))
 
 

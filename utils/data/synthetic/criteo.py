@@ -1,33 +1,20 @@
-"""Synthetic click logs in Criteo's format, with Criteo's statistics and a known teacher behind the labels.
+"""Click logs in Criteo's format, with Criteo's statistics."""
 
-    python -m utils.data.synthetic --path=data/train.txt --rows=300000 --seed=1
-
-Every random number is a hash of (seed, row, column): a row does not depend on the block or thread that makes it. The
-teacher does not depend on the seed, so files of equal size and different seeds are samples of one world.
-"""
-
-import dataclasses
 import json
 import math
-import os
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
-from utils.config import SyntheticSettings, load_settings
 from utils.data.kernels import split_mix
-from utils.errors import InputError, run_door
+from utils.data.synthetic.drawing import happens, put_number, row_key, uniform
+from utils.data.synthetic.writing import Kind, Scored
 
 DENSE, FIELDS = 13, 26
 MISSING = np.iinfo(np.int64).min
-BLOCK_ROWS = 8192
 HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
-MAX_LINE_BYTES = 2 + DENSE * 12 + FIELDS * 9
 MISSING_STREAM, LABEL_STREAM = 100, 200
 
 # The teacher: these weights give Criteo's share of positives and an attainable AUC of 0.80. Most of it lies on frequent
@@ -36,7 +23,6 @@ TEACHER_SEED = 2021
 BIAS, DENSE_WEIGHT, TOKEN_WEIGHT, FIELD_PAIR_WEIGHT, DENSE_PAIR_WEIGHT = -1.404, 0.2525, 0.2525, 0.56, 1.075
 FIELD_PAIR, DENSE_PAIR = (13, 19), (5, 13)  # C14 and C20, I6 and C14
 MIN_EXPECTED_ROWS, MAX_KNOWN_RANKS, FULL_EFFECT_SHARE = 50, 1 << 16, 0.1
-LOGIT_BINS, LOGIT_LIMITS = 1 << 16, (-16.0, 16.0)
 
 
 class World(NamedTuple):
@@ -65,66 +51,6 @@ class Rows(NamedTuple):
     values: np.ndarray
     logits: np.ndarray
     labels: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class SyntheticReport:
-    """What was written; the attainable AUC and logloss are those of the teacher's own probabilities."""
-
-    rows: int
-    positives: int
-    attainable_auc: float
-    attainable_logloss: float
-    seed: int
-    scale: float
-
-
-def write_criteo_like(
-    path: Path, rows: int, *, seed: int, scale: float = 1.0, threads: int | None = None
-) -> SyntheticReport:
-    """Write `rows` lines `label TAB I1 … I13 TAB C1 … C26` to `path`, and the report to `<path>.teacher.json`.
-
-    `scale` multiplies the number of tokens of the large fields. The same (rows, seed, scale) gives the same bytes
-    for any number of threads, and memory does not grow with `rows`.
-    """
-    world, cores = open_world(rows, scale), os.cpu_count() or 1
-    histogram, loss = np.zeros((2, LOGIT_BINS), np.int64), 0.0
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".tmp")
-    with open(unfinished, "wb") as file:
-        for text, drawn in _blocks(world, seed, rows, min(threads or cores, cores)):
-            file.write(text)
-            scores = np.clip(drawn.logits, *LOGIT_LIMITS)
-            for label in (0, 1):
-                histogram[label] += np.histogram(scores[drawn.labels == label], LOGIT_BINS, LOGIT_LIMITS)[0]
-            loss += float(np.sum(np.logaddexp(0.0, drawn.logits) - drawn.labels * drawn.logits))
-    report = SyntheticReport(rows, int(histogram[1].sum()), _histogram_auc(histogram), loss / rows, seed, scale)
-    path.with_name(path.name + ".teacher.json").write_text(
-        json.dumps(dataclasses.asdict(report), indent=1) + "\n", encoding="utf-8"
-    )
-    unfinished.replace(path)
-    return report
-
-
-def _blocks(world: World, seed: int, rows: int, threads: int) -> Iterator[tuple[memoryview, Rows]]:
-    """All blocks in order, made a few per thread at a time, so that memory stays flat."""
-
-    def make(first: int) -> tuple[memoryview, Rows]:
-        drawn = draw_rows(world, seed, first, min(BLOCK_ROWS, rows - first))
-        buffer = np.empty(len(drawn.labels) * MAX_LINE_BYTES, np.uint8)
-        return buffer[: _format(drawn, buffer)].data, drawn
-
-    with ThreadPoolExecutor(threads) as pool:
-        wave = 4 * threads * BLOCK_ROWS
-        for first in range(0, rows, wave):
-            yield from pool.map(make, range(first, min(first + wave, rows), BLOCK_ROWS))
-
-
-def _histogram_auc(histogram: np.ndarray) -> float:
-    """AUC of scores counted in bins (2, n), half a point for two in one bin; 0.5 where a class is absent."""
-    negatives, positives = histogram.astype(np.float64)
-    pairs = negatives.sum() * positives.sum()
-    return float(np.dot(positives, np.cumsum(negatives) - negatives / 2) / pairs) if pairs else 0.5
 
 
 def open_world(rows: int, scale: float = 1.0) -> World:
@@ -188,19 +114,13 @@ def draw_rows(world: World, seed: int, first_row: int, rows: int) -> Rows:
     values = np.empty((rows, DENSE + FIELDS), np.int64)
     logits, labels = np.empty(rows), np.empty(rows, np.int64)
     for row in range(rows):
-        key = split_mix(split_mix(np.uint64(seed)) + np.uint64(first_row + row))
+        key = row_key(seed, first_row + row)
         for column in range(DENSE + FIELDS):
-            absent = _uniform(key, MISSING_STREAM + world.group[column]) < world.missing[column]
-            values[row, column] = MISSING if absent else _draw_value(world, column, _uniform(key, column))
+            absent = uniform(key, MISSING_STREAM + world.group[column]) < world.missing[column]
+            values[row, column] = MISSING if absent else _draw_value(world, column, uniform(key, column))
         logits[row] = _logit(world, values[row])
-        labels[row] = _uniform(key, LABEL_STREAM) * (1 + math.exp(-logits[row])) < 1
+        labels[row] = happens(logits[row], uniform(key, LABEL_STREAM))
     return Rows(values, logits, labels)
-
-
-@numba.njit(nogil=True, cache=True)
-def _uniform(key: Any, stream: int) -> float:
-    """A number in [0, 1): one of a row's independent streams."""
-    return float(split_mix(key ^ split_mix(np.uint64(stream))) >> np.uint64(11)) * 2.0**-53
 
 
 @numba.njit(nogil=True, cache=True)
@@ -234,8 +154,8 @@ def _effect(world: World, values: np.ndarray, field: int) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _format(drawn: Rows, buffer: np.ndarray) -> int:
-    """Write the rows' lines into `buffer` (bytes) and return their length."""
+def format_rows(drawn: Rows, buffer: np.ndarray) -> int:
+    """Write the lines `label TAB I1 … I13 TAB C1 … C26` into `buffer` (bytes) and return their length."""
     end = 0
     for row in range(len(drawn.labels)):
         buffer[end] = ord("0") + drawn.labels[row]
@@ -245,24 +165,10 @@ def _format(drawn: Rows, buffer: np.ndarray) -> int:
             end += 1
             value = drawn.values[row, column]
             if value != MISSING:
-                end = _put_number(value, buffer, end) if column < DENSE else _put_token(value, column, buffer, end)
+                end = put_number(value, buffer, end) if column < DENSE else _put_token(value, column, buffer, end)
         buffer[end] = ord("\n")
         end += 1
     return end
-
-
-@numba.njit(nogil=True, cache=True)
-def _put_number(value: int, buffer: np.ndarray, end: int) -> int:
-    if value < 0:
-        buffer[end] = ord("-")
-        return _put_number(-value, buffer, end + 1)
-    length = 1
-    while value >= 10**length:
-        length += 1
-    for place in range(end + length - 1, end - 1, -1):
-        buffer[place] = ord("0") + value % 10
-        value //= 10
-    return end + length
 
 
 @numba.njit(nogil=True, cache=True)
@@ -277,20 +183,11 @@ def _put_token(rank: int, column: int, buffer: np.ndarray, end: int) -> int:
     return end + 8
 
 
-def main() -> None:
-    """Write the file that the flags ask for, and print its report."""
-    (settings,) = load_settings((SyntheticSettings,), sys.argv[1:])
-    if not settings.path:
-        raise InputError("--path is missing: name the file to write")
-    path, threads = Path(settings.path), settings.num_parallel_workers
-    try:
-        report = write_criteo_like(path, settings.rows, seed=settings.seed, scale=settings.scale, threads=threads)
-    except OSError as error:
-        raise InputError(f"--path={path}: cannot be written ({error.strerror}); choose another file") from None
-    print(f"rows {report.rows}, positives {report.positives}, attainable AUC {report.attainable_auc:.5f}")
-
-
-if __name__ == "__main__":
-    from utils.data import synthetic  # compiled functions are kept for a module's name, not for "__main__"
-
-    run_door(synthetic.main)
+CRITEO = Kind(
+    name="criteo",
+    open_world=open_world,
+    draw_rows=draw_rows,
+    format_rows=format_rows,
+    score=lambda drawn: (Scored("label", drawn.logits, drawn.labels),),
+    max_line_bytes=2 + DENSE * 12 + FIELDS * 9,
+)

@@ -1,4 +1,4 @@
-"""The synthetic generator: bytes, format, statistics, and a teacher that a linear model cannot reach."""
+"""Rows like Criteo's: format, statistics, and a teacher that a linear model cannot reach."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,11 @@ from scipy.sparse import csr_matrix, hstack
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss, roc_auc_score
 
-from utils.data import synthetic
-from utils.data.synthetic import MISSING, Rows, draw_rows, open_world, write_criteo_like
+from utils.data.synthetic import criteo
+from utils.data.synthetic.criteo import CRITEO, MISSING, Rows, draw_rows, open_world
+from utils.data.synthetic.writing import write_rows
 
-STATISTICS = json.loads(Path(synthetic.__file__).with_name("criteo_statistics.json").read_text(encoding="utf-8"))
+STATISTICS = json.loads(Path(criteo.__file__).with_name("criteo_statistics.json").read_text(encoding="utf-8"))
 SAMPLE = 100_000
 
 
@@ -21,23 +22,8 @@ def drawn() -> Rows:
     return draw_rows(open_world(SAMPLE), 3, 0, SAMPLE)
 
 
-def test_bytes_do_not_depend_on_threads(tmp_path: Path) -> None:
-    rows = 3 * synthetic.BLOCK_ROWS + 17
-    one, three = (write_criteo_like(tmp_path / f"{n}.txt", rows, seed=5, threads=n) for n in (1, 3))
-    assert one == three
-    assert (tmp_path / "1.txt").read_bytes() == (tmp_path / "3.txt").read_bytes()
-    assert (tmp_path / "1.txt").read_bytes().count(b"\n") == rows
-    other = write_criteo_like(tmp_path / "other.txt", rows, seed=6)
-    assert other.positives != one.positives
-    assert not list(tmp_path.glob("*.tmp"))
-
-
 def test_lines_hold_what_was_drawn(tmp_path: Path) -> None:
-    report = write_criteo_like(tmp_path / "train.txt", 20_000, seed=9)
-    assert (
-        json.loads((tmp_path / "train.txt.teacher.json").read_text(encoding="utf-8"))["attainable_auc"]
-        == report.attainable_auc
-    )
+    write_rows(CRITEO, tmp_path / "train.txt", 20_000, seed=9)
     drawn = draw_rows(open_world(20_000), 9, 0, 20_000)
     lines = [line.split("\t") for line in (tmp_path / "train.txt").read_text(encoding="utf-8").splitlines()]
     assert {len(line) for line in lines} == {40}
@@ -49,11 +35,6 @@ def test_lines_hold_what_was_drawn(tmp_path: Path) -> None:
         assert all((token == "") == (rank == MISSING) for token, rank in zip(tokens, ranks, strict=True))
         assert all(len(token) == 8 and int(token, 16) >= 0 for token in tokens if token)
         assert len({*tokens}) == len(np.unique(ranks)) == len({*zip(tokens, ranks, strict=True)})
-
-
-def test_a_row_does_not_depend_on_its_block(drawn: Rows) -> None:
-    part = draw_rows(open_world(SAMPLE), 3, 1234, 50)
-    assert all(np.array_equal(ours, whole[1234:1284]) for ours, whole in zip(part, drawn, strict=True))
 
 
 def test_missing_rates_and_groups(drawn: Rows) -> None:
@@ -92,7 +73,7 @@ def test_scale_moves_the_number_of_tokens() -> None:
 
 @pytest.mark.parametrize("rows", [20_000, 300_000])
 def test_attainable_figures_are_those_of_scikit_learn(tmp_path: Path, rows: int) -> None:
-    report = write_criteo_like(tmp_path / "train.txt", rows, seed=2)
+    (report,) = write_rows(CRITEO, tmp_path / "train.txt", rows, seed=2).targets
     drawn = draw_rows(open_world(rows), 2, 0, rows)
     probability = 1 / (1 + np.exp(-drawn.logits))
     assert report.positives == drawn.labels.sum()
