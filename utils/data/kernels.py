@@ -17,9 +17,11 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_1, _MULTIPLIER_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
-# A call that passes arrays counts their references with atomic instructions, and a few such calls a value made up half
-# of the parser's time. For the same reason `parse_text` is one long function.
 _inlined = njit(nogil=True, cache=True, inline="always")
+
+# Counting references to arrays, by atomic instructions, made up half of the parser's time; how much of that numba left
+# out depended on the hash seed of the process that compiled. Without it a function can allocate nothing.
+_without_references = njit(nogil=True, cache=True, _nrt=False)
 
 
 @_inlined
@@ -59,8 +61,6 @@ def split_mix(word: np.uint64) -> np.uint64:
 
 @_inlined
 def _hash(words, key, start, end):
-    # One array, whose last use is the same for every value: only then does numba leave out counting its references.
-    # With the text as a second array the hash seed of the compiling process decided; some parsed 1.5 times as slowly.
     state = key if end - start <= 8 else mix(key ^ np.uint64(end - start))
     while end - start > 8:
         state = mix(state ^ words[start])
@@ -193,7 +193,7 @@ def _is_blank_line(data, place):
     return data[place] == NEWLINE or (data[place] == _RETURN and place + 1 < data.size and data[place + 1] == NEWLINE)
 
 
-@njit(nogil=True, cache=True)
+@_without_references
 def parse_text(
     data,
     words,
