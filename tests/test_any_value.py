@@ -19,6 +19,7 @@ from utils.config import (
     ExportSettings,
     InferSettings,
     LaunchSettings,
+    NextItemSettings,
     PlacementSettings,
     PreprocessSettings,
     RankTableSettings,
@@ -30,6 +31,7 @@ from utils.config import (
 from utils.data.convert import convert
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
+from utils.data.next_item import make_rows
 from utils.data.output import replaced_folder
 from utils.data.schema import FieldRule, Schema, load_schema, save_schema
 from utils.data.synthetic.__main__ import KINDS
@@ -94,10 +96,20 @@ def check_synthetic(settings: SyntheticSettings, data: Path) -> None:
         write_rows(KINDS[settings.kind], Path(settings.path), settings.rows, seed=settings.seed, scale=settings.scale)
 
 
+def check_next_item(settings: NextItemSettings, data: Path) -> None:
+    """All of it, of few rows, in a folder that is not the machine's own."""
+    if settings.output != "/":
+        (data / "sequences").write_text("u 1 2\nv 3\n", encoding="utf-8")
+        (data / "attributes").write_text('{"1": [1]}', encoding="utf-8")
+        named = {name: getattr(settings, name) or str(data / name) for name in ("sequences", "attributes")}
+        make_rows(dataclasses.replace(settings, **named, output=settings.output or "next_item"))
+
+
 # Each command's settings, and what it does with them before it works.
 COMMANDS: dict[str, tuple[tuple[type, ...], Callable[..., object]]] = {
     "preprocess": ((PreprocessSettings,), check_conversion),
     "synthetic": ((SyntheticSettings,), check_synthetic),
+    "next item": ((NextItemSettings,), check_next_item),
     "eval": ((EvalSettings, DeviceSettings), check_evaluation),
     "export": ((ExportSettings,), lambda export, data: target_of(export.file_name or "model", export.file_format)),
     "infer": ((InferSettings, DeviceSettings), lambda *_: None),

@@ -89,6 +89,17 @@ class SyntheticSettings:
 
 
 @dataclasses.dataclass(frozen=True)
+class NextItemSettings:
+    """Flags of `python -m utils.data.next_item`."""
+
+    sequences: str = setting("", "a line a user: user item item …, oldest first; plain, .gz or .xz", file=True)
+    attributes: str = setting("", "the items' attributes: JSON, or MovieLens' movies.dat; plain, .gz or .xz", file=True)
+    output: str = setting("", "folder for train.csv, valid.csv and test.csv")
+    length: int = setting(50, "how many earlier items a row has at most, the last ones", at_least=1, at_most=10_000)
+    seed: int = setting(2021, "seed of the items of label 0", **SEED)
+
+
+@dataclasses.dataclass(frozen=True)
 class DeviceSettings:
     """Where a command runs."""
 
