@@ -9,13 +9,17 @@ from utils.layers.dropout import number_dropouts
 from utils.layers.experts import MLPs
 from utils.layers.gates import Gates, Mixtures
 
-SIZES = [(1, (3, 4)), (3, (5, 4, 2))]
+SIZES = [(1, 1, (3, 4)), (3, 1, (5, 4, 2)), (3, 3, (5, 4, 2)), (6, 2, (4, 3))]
+"""Count, groups and widths."""
 ROWS = presence(6)[1]
 
 
-def parted(weight: np.ndarray, count: int, outputs: int, i: int) -> np.ndarray:
-    """Expert i's part of a weight (inputs, count * outputs) that all share, or of (count, inputs, outputs)."""
-    return weight[i] if weight.ndim == 3 else weight.reshape(-1, count, outputs)[:, i]
+def parted(weight: np.ndarray, count: int, i: int) -> np.ndarray:
+    """Layer i's part of a weight (inputs, count outputs), or (groups, inputs, outputs of a group)."""
+    if weight.ndim == 2:
+        return np.split(weight, count, axis=1)[i]
+    of_group = count // len(weight)
+    return np.split(weight[i // of_group], of_group, axis=1)[i % of_group]
 
 
 def mlps(x: np.ndarray, weights: list[np.ndarray], count: int, sizes: tuple[int, ...]) -> np.ndarray:
@@ -25,17 +29,15 @@ def mlps(x: np.ndarray, weights: list[np.ndarray], count: int, sizes: tuple[int,
         hidden = x[:, i]
         for layer, outputs in enumerate(sizes[1:]):
             weight, bias = weights[2 * layer], weights[2 * layer + 1].reshape(count, outputs)[i]
-            hidden = np.maximum(hidden @ parted(weight, count, outputs, i) + bias, 0)
+            hidden = np.maximum(hidden @ parted(weight, count, i) + bias, 0)
         found.append(hidden)
     return np.stack(found, 1)
 
 
-@pytest.mark.parametrize("own_inputs", [False, True])
-@pytest.mark.parametrize(("count", "sizes"), SIZES)
-def test_mlps_side_by_side_equal_one_by_one(count: int, sizes: tuple[int, ...], own_inputs: bool) -> None:
-    layer = MLPs(count, sizes, own_inputs=own_inputs, hidden_output=True)
-    x = normal(6, count, sizes[0]) if own_inputs else normal(6, sizes[0])
-    each = x if own_inputs else np.repeat(x[:, None], count, 1)
+@pytest.mark.parametrize(("count", "groups", "sizes"), SIZES)
+def test_mlps_side_by_side_equal_one_by_one(count: int, groups: int, sizes: tuple[int, ...]) -> None:
+    layer, x = MLPs(count, sizes, groups=groups, hidden_output=True), normal(6, groups, sizes[0])
+    each = np.repeat(x, count // groups, 1)
     expected = mlps(each.astype(np.float64), set_weights(layer), count, sizes)
     np.testing.assert_allclose(layer(Tensor(x), ROWS).asnumpy(), expected, rtol=1e-5, atol=1e-5)
 
@@ -47,15 +49,15 @@ def test_the_last_layer_is_linear_alone_unless_asked() -> None:
 
 
 def test_each_expert_begins_elsewhere_within_what_xavier_draws() -> None:
-    for own_inputs in (False, True):
-        weight = MLPs(4, (200, 100), own_inputs=own_inputs, hidden_output=True).layers[0].weight.asnumpy()
-        experts = [parted(weight, 4, 100, i) for i in range(4)]
+    for groups in (1, 2, 4):
+        weight = MLPs(4, (200, 100), groups=groups, hidden_output=True).layers[0].weight.asnumpy()
+        experts = [parted(weight, 4, i) for i in range(4)]
         assert all(expert.std() == pytest.approx((2 / 300) ** 0.5, rel=0.03) for expert in experts)
         assert np.abs(np.corrcoef([expert.ravel() for expert in experts]) - np.eye(4)).max() < 0.03
 
 
 def test_every_expert_has_a_dropout_mask_of_its_own() -> None:
-    layer = MLPs(3, (2, 400, 400), own_inputs=True, hidden_output=True, dropout=0.5)
+    layer = MLPs(3, (2, 400, 400), groups=3, hidden_output=True, dropout=0.5)
     number_dropouts(layer.set_train(True))
     for part in layer.layers:
         part.weight.set_data(Tensor(np.ones(part.weight.shape, np.float32)))
@@ -73,7 +75,7 @@ def test_gates_are_softmaxes_of_linear_functions(count: int, experts: int, own_i
     x = normal(6, count, 4) if own_inputs else normal(6, 4)
     weight, bias = set_weights(layer)
     each = x if own_inputs else np.repeat(x[:, None], count, 1)
-    scores = np.stack([each[:, i] @ parted(weight, count, experts, i) for i in range(count)], 1)
+    scores = np.stack([each[:, i] @ parted(weight, count, i) for i in range(count)], 1)
     expected = np.exp(scores + bias.reshape(count, experts))
     expected /= expected.sum(2, keepdims=True)
     np.testing.assert_allclose(layer(Tensor(x), ROWS).asnumpy(), expected, rtol=1e-5, atol=1e-6)

@@ -15,35 +15,35 @@ from utils.layers.rows import Rows
 
 
 class Linears(nn.Cell):
-    """`count` linear layers side by side: x (B, inputs), which all see -> (B, count * outputs).
+    """`count` linear layers side by side: x (B, groups * inputs) -> (B, count * outputs).
 
-    With `own_inputs` x is (B, count * inputs), and each layer sees its own part. Each layer's weights are drawn by
-    themselves, Xavier-normal; biases are zero.
+    The layers are in `groups` groups of the same size, one after the other, and all of a group see the same part of x.
+    Each layer's weights are drawn by themselves, Xavier-normal; biases are zero.
     """
 
-    def __init__(self, count: int, inputs: int, outputs: int, *, own_inputs: bool = False) -> None:
+    def __init__(self, count: int, inputs: int, outputs: int, *, groups: int = 1) -> None:
         super().__init__()
-        self.count, self.inputs, self.width, self.own_inputs = count, inputs, count * outputs, own_inputs
-        shape = (count, inputs, outputs) if own_inputs else (inputs, self.width)
+        self.count, self.inputs, self.groups, self.width = count, inputs, groups, count * outputs
+        shape = (inputs, self.width) if groups == 1 else (groups, inputs, self.width // groups)
         self.weight = Parameter(initializer(Normal(sqrt(2 / (inputs + outputs))), shape, ms.float32))
         self.bias = Parameter(initializer("zeros", (self.width,), ms.float32))
-        self.multiply = Product(ops.BatchMatMul() if own_inputs else ops.MatMul())
+        self.multiply = Product(ops.MatMul() if groups == 1 else ops.BatchMatMul())
         self.add_bias = AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        if self.own_inputs:
-            parts = x.reshape(-1, self.count, self.inputs).transpose(1, 0, 2)
-            product = self.multiply(parts, self.weight).transpose(1, 0, 2).reshape(-1, self.width)
-        else:
-            product = self.multiply(x, self.weight)
-        return self.add_bias(product, self.bias)
+        if self.groups == 1:
+            return self.add_bias(self.multiply(x, self.weight), self.bias)
+        parts = x.reshape(-1, self.groups, self.inputs).transpose(1, 0, 2)
+        product = self.multiply(parts, self.weight).transpose(1, 0, 2)
+        return self.add_bias(product.reshape(-1, self.width), self.bias)
 
 
 class MLPs(nn.Cell):
     """`count` MLPs side by side, each as utils.layers.mlp.MLP, with weights and dropout masks of its own.
 
-    x (B, inputs), which all see, or with `own_inputs` (B, count, inputs), one for each -> (B, count, outputs). `sizes`
-    are the widths of the input and of every layer; the last layer is linear alone unless `hidden_output`.
+    x (B, inputs), which all see, or (B, groups, inputs), one for each of so many groups of the same size, which may be
+    `count` -> (B, count, outputs). `sizes` are the widths of the input and of every layer; the last layer is linear
+    alone unless `hidden_output`.
     """
 
     def __init__(
@@ -51,16 +51,16 @@ class MLPs(nn.Cell):
         count: int,
         sizes: tuple[int, ...],
         *,
-        own_inputs: bool = False,
+        groups: int = 1,
         hidden_output: bool = False,
         batch_norm: bool = False,
         dropout: float = 0.0,
         activation: str = "relu",
     ) -> None:
         super().__init__()
-        self.count, self.inputs, self.outputs = count, sizes[0] * (count if own_inputs else 1), sizes[-1]
+        self.count, self.inputs, self.outputs = count, groups * sizes[0], sizes[-1]
         self.layers = nn.CellList(
-            [Linears(count, a, b, own_inputs=own_inputs or i > 0) for i, (a, b) in enumerate(pairwise(sizes))]
+            [Linears(count, a, b, groups=count if i else groups) for i, (a, b) in enumerate(pairwise(sizes))]
         )
         self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
         widths = [count * size for size in sizes[1 : self.hidden + 1]]

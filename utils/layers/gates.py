@@ -10,9 +10,9 @@ from utils.layers.rows import Rows
 class Gates(nn.Cell):
     """`count` gates over `experts` experts, each a softmax of linear functions of its input.
 
-    x (B, inputs), which all gates see, or with `own_inputs` (B, count, inputs), one for each -> (B, count, experts),
-    whose rows add up to 1. Source: Ma et al. 2018, DOI 10.1145/3219819.3220007, equation 7, with a bias, which is zero
-    at first. With `batch_norm` the linear functions are normalised before the softmax.
+    x (B, inputs), which all gates see, or with `own_inputs` (B, count, inputs), one for each -> (B, count, experts);
+    a gate's numbers add up to 1. Source: Ma et al. 2018, DOI 10.1145/3219819.3220007, equation 7, with a bias, which is
+    zero at first. With `batch_norm` the linear functions are normalised before the softmax.
     """
 
     def __init__(
@@ -20,8 +20,9 @@ class Gates(nn.Cell):
     ) -> None:
         super().__init__()
         self.count, self.experts = count, experts
-        self.inputs = inputs * (count if own_inputs else 1)
-        self.linear = Linears(count, inputs, experts, own_inputs=own_inputs)
+        groups = count if own_inputs else 1
+        self.inputs = groups * inputs
+        self.linear = Linears(count, inputs, experts, groups=groups)
         self.norm = BatchNorm(count * experts) if batch_norm else None
         self.softmax = ops.Softmax(axis=-1)
 

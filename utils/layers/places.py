@@ -1,5 +1,7 @@
 """The places of sequences (B, L, …) as rows of their own, and what each row's vector does to its places."""
 
+from itertools import accumulate
+
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
@@ -89,3 +91,39 @@ class SumPlaces(nn.Cell):
     def construct(self, x: Tensor) -> Tensor:
         ones = ops.ones((x.shape[0], 1, self.length), x.dtype)
         return self.product(ones, x).reshape(-1, self.width)
+
+
+class MeanOfPlaces(nn.Cell):
+    """The mean of a sequence's vectors x (B, L, D) that the mask (B, C) says are there, or zeros: (B, D)."""
+
+    def __init__(self, first: int, length: int, width: int) -> None:
+        """`first` is the sequence's first column in the mask."""
+        super().__init__(auto_prefix=False)
+        self.first, self.end = first, first + length
+        self.sum_places = SumPlaces(length, width)
+
+    def construct(self, x: Tensor, mask: Tensor) -> Tensor:
+        count = mask[:, self.first : self.end].sum(1, keepdims=True)
+        return self.sum_places(x) / ops.maximum(count, 1.0)
+
+
+class Parts(nn.Cell):
+    """x (B, C, D) cut along its columns into parts of these lengths, which add up to C.
+
+    Written with its own gradient, one concatenation: that of a slice is as large as x.
+    """
+
+    def __init__(self, lengths: tuple[int, ...]) -> None:
+        super().__init__(auto_prefix=False)
+        self.ends = tuple(accumulate(lengths, initial=0))
+        self.count = len(lengths)
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
+        parts = ()
+        for i in range(self.count):
+            parts = (*parts, x[:, self.ends[i] : self.ends[i + 1]])
+        return parts
+
+    def bprop(self, x: Tensor, out: tuple[Tensor, ...], d_out: tuple[Tensor, ...]) -> tuple[Tensor]:
+        return (self.concat(d_out),)
