@@ -1,5 +1,6 @@
 """Conversion: real MindRecord files, read back and compared with pandas and NumPy."""
 
+import errno
 import gzip
 import lzma
 import os
@@ -19,6 +20,7 @@ from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataManifest, copy_serving_files
+from utils.data.mindrecord import MindRecordPages
 from utils.data.schema import load_schema
 from utils.data.vocabulary import Vocabulary
 from utils.errors import InputError
@@ -391,6 +393,19 @@ def test_full_disk(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage._replace(free=1000))
     with pytest.raises(InputError, match="needs at least"):
+        convert(settings(data, tmp_path / "out", threshold=5))
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("what", ["write_page", "write_rest"])
+def test_a_disk_that_fills_up(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    before = contents(convert(settings(data, tmp_path / "out")))
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(MindRecordPages, what, full)
+    with pytest.raises(InputError, match="disk full; free some space"):
         convert(settings(data, tmp_path / "out", threshold=5))
     assert contents(tmp_path / "out") == before
 

@@ -8,6 +8,7 @@ All work is done inside the folder, which may be a link, a mount point or the wo
 manifest.json                  the first to go and the last to come, so that what has one is whole
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -50,7 +51,7 @@ def replaced_folder(output: Path) -> Iterator[Path]:
                     _remove_partial(output)
                 raise
             _swap(output)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
         raise _explained(error, output) from error
     finally:
         if not existed:
@@ -182,13 +183,11 @@ def _make_durable(folder: Path) -> None:
     sync_folder(folder)
 
 
-def _explained(error: OSError | RuntimeError, output: Path) -> InputError:
-    """MindRecord says "RuntimeError" to a full disk, so the disk is asked."""
-    place = Path(getattr(error, "filename", None) or output).absolute()
+def _explained(error: OSError, output: Path) -> InputError:
+    place = Path(error.filename or output).absolute()
     if not place.is_relative_to(output.absolute()):
         return InputError(f"{error.filename}: cannot be read ({error.strerror}); check the path")
     exists = next(folder for folder in output.absolute().parents if os.path.isdir(folder))
-    if shutil.disk_usage(exists).free < _SPARE_BYTES:
+    if error.errno == errno.ENOSPC or shutil.disk_usage(exists).free < _SPARE_BYTES:
         return InputError(f"{output}: disk full; free some space or choose another --output_path (nothing was changed)")
-    reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return InputError(f"{output}: cannot be written ({reason}); choose another --output_path")
+    return InputError(f"{output}: cannot be written ({error.strerror or error}); choose another --output_path")

@@ -21,8 +21,9 @@ from utils.data.dense import DenseStatistics, DenseTransform, needs_statistics
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataSplit
 from utils.data.record_files import RecordLayout
+from utils.data.records import SplitWriter
 from utils.data.schema import Schema
-from utils.data.shuffle import BUFFER_ROWS, Rows, ShuffleBuffer
+from utils.data.shuffle import BUFFER_ROWS, ShuffleBuffer
 from utils.data.sources import Block, Source, read_blocks
 from utils.data.splits import SPLITS, TRAIN, SplitRule
 from utils.data.text import ParsedRows, RowParser
@@ -108,9 +109,6 @@ class Written:
 
 def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed: int) -> Written:
     """Encode, shuffle and write all rows."""
-    # MindSpore takes seconds to import: not before the input is seen to be good.
-    from utils.data.records import SplitWriter
-
     dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
     layout = RecordLayout(pack_rows, 1, dense, fields)
     parser = RowParser(raw.schema, hash_key=encoder.hash_key)
@@ -120,9 +118,10 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
         block, splits = item
         parsed = parser.parse(block.data, block.rows)
         label, group = parsed.label.astype(np.float32)[:, None], np.empty((len(parsed.label), 0), np.int32)
-        rows = Rows(label, *encoder.encode_parsed(parsed), group)
+        dense, ids = encoder.encode_parsed(parsed)
+        rows = np.concatenate([column.view(np.int32) for column in (label, dense, ids, group)], axis=1)
         splits = splits[parsed.rows]
-        return block, parsed, rows, splits, count_unknown(rows.ids, splits == TRAIN)
+        return block, parsed, rows, splits, count_unknown(ids, splits == TRAIN)
 
     with ThreadPoolExecutor(raw.workers) as pool, _progress(raw, "2/2 records") as bar:
         for block, parsed, rows, splits, unknown in _in_order(pool, encode, raw.blocks(), raw.workers + 1):
@@ -130,7 +129,7 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
             unknown_rows += unknown
             for split in np.unique(splits):
                 if split not in writers:
-                    buffer = ShuffleBuffer(BUFFER_ROWS, layout, seed + int(split))
+                    buffer = ShuffleBuffer(BUFFER_ROWS, layout.row_words, seed + int(split))
                     writers[split] = (buffer, SplitWriter(folder, SPLITS[split], layout, pool))
                 buffer, writer = writers[split]
                 writer.write(buffer.exchange(rows, np.flatnonzero(splits == split)))
