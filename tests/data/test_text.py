@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.data.kernels import count_rows
 from utils.data.schema import Schema, load_schema
 from utils.data.serving_rows import ServingRows
 from utils.data.text import ParsedRows, RowParser
@@ -52,6 +53,14 @@ def test_parse_equals_split_and_float(rows: list[tuple[str, ...]], newline: str,
         for token, value in zip(row[3:], hashes.tolist(), strict=True):
             assert places.setdefault(token, value) == value
     assert len(set(places.values())) == len(places)
+
+
+@given(st.lists(st.sampled_from([b"\n", b"\r", b"\n\r\n", b"\x0b\t", b"\x8a", b"a"]), max_size=40).map(b"".join))
+def test_rows_and_lines_are_counted_as_python_splits_them(data: bytes) -> None:
+    lines = data.split(b"\n")
+    lines = lines if lines[-1] else lines[:-1]
+    expected = sum(line not in (b"", b"\r") for line in lines), len(lines)
+    assert count_rows(np.frombuffer(data, np.uint8)) == expected
 
 
 def test_short_tokens_have_different_hashes() -> None:

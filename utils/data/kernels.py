@@ -15,6 +15,7 @@ _TEN = 10.0 ** np.arange(309)
 _TOO_LARGE = (1 - 2.0**-25) * 2.0**128  # from here on a float32 rounds to infinity
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIER_1, _MULTIPLIER_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_NEWLINES, _ONES, _HIGH_BITS = (np.uint64(byte * 0x0101010101010101) for byte in (NEWLINE, 1, 128))
 _S27, _S30, _S31 = np.uint64(27), np.uint64(30), np.uint64(31)
 
 _inlined = njit(nogil=True, cache=True, inline="always")
@@ -31,14 +32,34 @@ def _ends_blank_line(data, place):
     return end == 0 or data[end - 1] == NEWLINE
 
 
-@njit(nogil=True, cache=True)
-def count_rows(data: np.ndarray) -> tuple[int, int]:
-    """Rows (lines that are not blank) and lines in uint8 text; a last line without newline counts."""
+@_inlined
+def _has_newline(word):
+    """Whether one of eight bytes is a newline: a byte that is 0 borrows when 1 is taken from it."""
+    rest = word ^ _NEWLINES
+    return (rest - _ONES) & ~rest & _HIGH_BITS != 0
+
+
+@_inlined
+def _count_between(data, start, end):
+    """Rows and lines that end in data[start:end]."""
     rows, lines = 0, 0
-    for place in range(data.size):
+    for place in range(start, end):
         if data[place] == NEWLINE:
             lines += 1
             rows += not _ends_blank_line(data, place)
+    return rows, lines
+
+
+@njit(nogil=True, cache=True)
+def count_rows(data: np.ndarray) -> tuple[int, int]:
+    """Rows (lines that are not blank) and lines in uint8 text; a last line without newline counts."""
+    whole = data.size // 8 * 8
+    words = data[:whole].view(np.uint64)
+    rows, lines = _count_between(data, whole, data.size)
+    for number in range(words.size):
+        if _has_newline(words[number]):
+            more = _count_between(data, 8 * number, 8 * number + 8)
+            rows, lines = rows + more[0], lines + more[1]
     if data.size > 0 and data[data.size - 1] != NEWLINE:
         lines += 1
         rows += not _ends_blank_line(data, data.size)

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -146,29 +145,22 @@ def _count(
 ) -> None:
     bad, parser = raw.bad_rows(), RowParser(raw.schema, hash_key=key)
     training = ((block, splits == TRAIN) for block, splits in raw.blocks() if (splits == TRAIN).any())
+
+    def parse(item: tuple[Block, np.ndarray]) -> tuple[Block, np.ndarray, ParsedRows]:
+        block, wanted = item
+        parsed = parser.parse(block.data, block.rows)
+        return block, wanted[parsed.rows], parsed
+
     with ThreadPoolExecutor(raw.workers) as pool, _progress(raw, "1/2 vocabulary") as bar:
-        while batch := list(islice(training, raw.workers)):
-            parsed = list(pool.map(lambda item: parser.parse(item[0].data, item[0].rows), batch))
-            chosen = []
-            for (block, wanted), rows in zip(batch, parsed, strict=True):
-                bad.add(block, rows)
-                chosen.append((rows, wanted[rows.rows]))
-                bar.update(block.rows)
-            _count_batch(pool, counters, chosen)
+        for block, wanted, parsed in _in_order(pool, parse, training, raw.workers + 1):
+            bad.add(block, parsed)
+            counts = [pool.submit(counter.add, parsed.tokens[field], wanted) for field, counter in counters]
             if statistics is not None:
-                for rows, wanted in chosen:
-                    statistics.add(rows.dense[wanted])
+                statistics.add(parsed.dense[wanted])
+            for count in counts:
+                count.result()
+            bar.update(block.rows)
         bar.update(raw.total - bar.n)
-
-
-def _count_batch(
-    pool: ThreadPoolExecutor, counters: list[tuple[int, TokenCounter]], chosen: list[tuple[ParsedRows, np.ndarray]]
-) -> None:
-    def count(field: int, counter: TokenCounter) -> None:
-        for rows, wanted in chosen:
-            counter.add(rows.tokens[field], wanted)
-
-    list(pool.map(lambda item: count(*item), counters))
 
 
 def _progress(raw: RawRows, title: str) -> tqdm:

@@ -124,10 +124,10 @@ class Vocabulary:
     def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Per field, how far to shift a hash to get its bucket, and where the field's buckets begin in `starts`.
 
-        `starts` gives for each bucket (1 to 2 tokens on average) where its tokens begin within the field.
+        `starts` gives for each bucket (half a token to one on average) where its tokens begin within the field.
         """
         sizes = np.diff(self.offsets)
-        bits = np.maximum(np.frexp(sizes.astype(np.float64))[1] - 1, 1).astype(np.int64)
+        bits = np.maximum(np.frexp(sizes.astype(np.float64))[1], 1).astype(np.int64)
         first = np.cumsum(np.concatenate(([0], (1 << bits) + 1)))
         starts = np.zeros(first[-1], np.int32)
         shifts = (64 - bits).astype(np.uint64)
