@@ -54,7 +54,7 @@ def _beside_peers(settings: BenchmarkSettings, raw: Path, rows: int) -> Iterator
         check_like_work(summary, of_peer, name)
     best = max(theirs, key=lambda replies: median(rates(replies[1:])))
     for name, replies in zip(_PEERS, theirs, strict=True):
-        bar = "≥ 0.6" if replies is best else ""
+        bar = "≥ 1.0" if replies is best else ""
         speeds = rates(ours[1:]), name, rates(replies[1:])
         yield Figure("conversion", f"{rows:,} rows", "rows/s", *speeds, bar=bar)
         peaks = ((side[-1]["peak_bytes"] / 1e6,) for side in (ours, replies))

@@ -1,8 +1,8 @@
 """Reading packs of rows out of a split's MindRecord files, each checked before it is used.
 
-A record's bytes are read from where the conversion found that MindRecord had put them, and held against the checksum
-that it took of them; what else is in a file is checked before the first of its records is used. So no damage reaches
-a model, MindSpore never opens a damaged file, and a rank reads and checks no record but its own.
+A record's bytes are read from where the conversion has put them, and held against the checksum that it took of them;
+what else is in a file is checked before the first of its records is used. So no damage reaches a model, MindSpore never
+opens a damaged file, and a rank reads and checks no record but its own.
 """
 
 import io
