@@ -54,7 +54,7 @@ def fill_weights(array: np.ndarray, name: str) -> None:
 
     Whoever fills an array of this name and shape gets the same numbers, so contenders start alike.
     """
-    if array.ndim == 1:
+    if array.ndim == 1 or len(array) == 1:
         array.fill(0)
         return
     is_table = name in ("embedding", "first_order", "wide")

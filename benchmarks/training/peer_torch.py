@@ -96,7 +96,7 @@ class DCN(nn.Module):
         self.cross = nn.Module()
         self.cross.products = nn.ModuleList(nn.Linear(FLAT_INPUTS, 1, bias=False) for _ in range(CROSS_LAYERS))
         for i in range(CROSS_LAYERS):
-            self.cross.register_parameter(f"cross_bias_{i}", nn.Parameter(torch.empty(FLAT_INPUTS)))
+            self.cross.register_parameter(f"cross_bias_{i}", nn.Parameter(torch.empty(1, FLAT_INPUTS)))
         self.mlp = Perceptron(FLAT_INPUTS, *MLP, hidden_output=True)
         self.combine = nn.Linear(FLAT_INPUTS + MLP[-1], 1)
 

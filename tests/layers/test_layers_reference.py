@@ -127,7 +127,7 @@ def vector_cross(x0: np.ndarray, weights: list[np.ndarray], layers: int) -> np.n
     for first in x0:
         x = first
         for w, b in zip(ws, biases, strict=True):
-            x = np.outer(first, x) @ w[:, 0] + b + x
+            x = np.outer(first, x) @ w[:, 0] + b[0] + x
         rows.append(x)
     return np.array(rows)
 

@@ -20,7 +20,7 @@ class VectorCross(nn.Cell):
         super().__init__()
         self.products = nn.CellList([Linear(width, 1, bias=False) for _ in range(layers)])
         self.biases = ms.ParameterTuple(
-            [Parameter(initializer("zeros", (width,), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
+            [Parameter(initializer("zeros", (1, width), ms.float32), name=f"cross_bias_{i}") for i in range(layers)]
         )
         self.concat = ops.Concat(axis=1)
         self.multiply = Product(ops.MatMul())
@@ -32,9 +32,9 @@ class VectorCross(nn.Cell):
         factors = self.split(1.0 + self.multiply(x0, weights))
         scale, shift = factors[0], self.biases[0]
         for i, product in enumerate(self.products[1:], 1):
-            scale = scale * factors[i] + product(shift.expand_dims(0))
+            scale = scale * factors[i] + product(shift)
             shift = shift + self.biases[i]
-        return self.add_bias(scale * x0, shift)
+        return self.add_bias(scale * x0, shift.reshape(-1))
 
 
 class MatrixCross(nn.Cell):

@@ -16,7 +16,7 @@ class Dropout(nn.Cell):
 
     def __init__(self, units: int, rate: float) -> None:
         super().__init__()
-        self.units = units
+        self.units, self.rate = units, rate
         self.set_place(0)
         self.threshold = int(rate * 2**32) - 2**31
         self.scale = 1 / (1 - rate)
@@ -27,7 +27,7 @@ class Dropout(nn.Cell):
         self.offset = Tensor(offset.astype(np.int32))
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
-        if not self.training:
+        if self.rate == 0 or not self.training:
             return x
         kept = (rows[1] * self.factor + self.offset) >= self.threshold
         return x * (kept.astype(x.dtype) * self.scale)
@@ -35,6 +35,14 @@ class Dropout(nn.Cell):
 
 def number_dropouts(network: nn.Cell) -> None:
     """Give every Dropout of a network a place of its own, and so a mask of its own."""
-    dropouts = [cell for _, cell in network.cells_and_names() if isinstance(cell, Dropout)]
-    for place, dropout in enumerate(dropouts):
+    for place, dropout in enumerate(_dropouts(network)):
         dropout.set_place(place)
+
+
+def drops_units(network: nn.Cell) -> bool:
+    """Whether training draws random numbers: some Dropout's rate is above 0."""
+    return any(dropout.rate > 0 for dropout in _dropouts(network))
+
+
+def _dropouts(network: nn.Cell) -> list[Dropout]:
+    return [cell for _, cell in network.cells_and_names() if isinstance(cell, Dropout)]

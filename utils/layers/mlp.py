@@ -51,7 +51,6 @@ class MLP(nn.Cell):
         self.norms = nn.CellList([BatchNorm(size) for size in hidden_sizes]) if batch_norm else None
         self.activations = nn.CellList([activation_of(activation, size) for size in hidden_sizes])
         self.dropouts = nn.CellList([Dropout(size, dropout) for size in hidden_sizes])
-        self.drops = dropout > 0
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
         for i, layer in enumerate(self.layers):
@@ -59,7 +58,5 @@ class MLP(nn.Cell):
             if i < self.hidden:
                 if self.norms is not None:
                     x = self.norms[i](x, rows)
-                x = self.activations[i](x, rows)
-                if self.drops:
-                    x = self.dropouts[i](x, rows)
+                x = self.dropouts[i](self.activations[i](x, rows), rows)
         return x

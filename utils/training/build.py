@@ -85,7 +85,7 @@ class Training:
 
     def train_on(self, planned: PlannedBatch, global_step: int, rate_factor: float = 1.0) -> Tensor:
         """Take the step numbered `global_step` from 1; returns the mean loss over the global batch."""
-        keys = row_keys(self.settings.seed, global_step, planned.batch.places)
+        keys = row_keys(self.settings.seed, global_step, planned.batch.places) if self.step.has_keys else None
         return self.step(planned, keys, hyper_at(self.settings, global_step, rate_factor))
 
     def parameter_count(self) -> int:

@@ -13,6 +13,7 @@ from utils.data.reading import Batch
 from utils.embedding.exchange import Exchange, exchange_for
 from utils.embedding.lookups import DirectLookup, ExchangedLookup, RoundsLookup
 from utils.embedding.tables import EmbeddingTables, groups_of
+from utils.layers.dropout import drops_units
 from utils.ranks.messages import gather
 from utils.training.loss_scale import LossScale
 from utils.training.packing import Packing
@@ -118,22 +119,25 @@ class TrainStep:
         """`optimizers` are those of the network's weights; `clip_norm` bounds the norm of all gradients (0: none)."""
         self.lookups = Lookups(tables, target, ranks)
         self.network, self.tables, self.optimizers = network, tables, optimizers
+        self.has_keys = drops_units(network)
         self.scale, self.clip_norm = scale, clip_norm
         self.last_graph: StepGraph | None = None
         self._graphs: dict[Key, tuple[StepGraph, CompiledCell]] = {}
         self.host = HostUpdates(tables, target)
 
-    def __call__(self, planned: PlannedBatch, keys: np.ndarray, hyper: tuple[np.ndarray, ...]) -> Tensor:
-        """`keys` (B, 1) int32 are the rows' random numbers, `hyper` those of utils.schedule.hyper_at."""
+    def __call__(self, planned: PlannedBatch, keys: np.ndarray | None, hyper: tuple[np.ndarray, ...]) -> Tensor:
+        """`keys` (B, 1) int32: a random number a row, where it `has_keys`; `hyper`: of utils.schedule.hyper_at."""
         batch, key = planned.batch, self.lookups.key(planned)
         graph, run = self.graph(key)
-        ints, (own_keys, *looked_up) = graph.ints.empty(np.int32)
+        ints, looked_up = graph.ints.empty(np.int32)
         floats, (dense, label, shares, *numbers) = graph.floats.empty(np.float32)
-        own_keys[:], dense[:], label[:] = keys, batch.dense, batch.label
+        dense[:], label[:] = batch.dense, batch.label
         np.multiply(batch.present, np.float32(1) / np.float32(batch.global_rows), out=shares)
         for number, value in zip(numbers, hyper, strict=True):
             number[...] = value
-        self.lookups.fill(tuple(looked_up), planned)
+        if self.has_keys:
+            looked_up[0][:], looked_up = keys, looked_up[1:]
+        self.lookups.fill(looked_up, planned)
         loss, need, finite, *for_host = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
         self.lookups.heard(need)
         self.last_graph = graph
@@ -150,10 +154,11 @@ class TrainStep:
         if key not in self._graphs:
             ids, dense, _ = key
             lookup, shapes = self.lookups.of(key)
+            of_keys = ((ids[0], 1),) if self.has_keys else ()
             graph = StepGraph(
                 self.network, lookup, self.tables, self.optimizers, self.host.here, scale=self.scale,
-                clip_norm=self.clip_norm, ints=Packing(((ids[0], 1), *shapes)),
-                floats=Packing((dense, (ids[0], 1), (ids[0], 1), (), (), ())),
+                clip_norm=self.clip_norm, has_keys=self.has_keys, ints=Packing((*of_keys, *shapes)),
+                floats=Packing((dense, (ids[0], 1), (ids[0], 1), (), (1,), (1,))),
             )  # fmt: skip
             self._graphs[key] = graph, CompiledCell(graph)
         return self._graphs[key]
@@ -185,7 +190,7 @@ class RankScorer:
             graph, run = self.graph(self.lookups.key(planned))
             ints, looked_up = graph.ints.empty(np.int32)
             self.lookups.fill(looked_up, planned)
-            dense = np.ascontiguousarray(planned.batch.dense).reshape(-1)
+            dense = np.ascontiguousarray(planned.batch.dense)
             probabilities, need = run(Tensor.from_numpy(ints), Tensor.from_numpy(dense))
             self.lookups.heard(need)
             yield planned.batch, probabilities.asnumpy()[:, 0]

@@ -24,10 +24,10 @@ class StepGraph(nn.Cell):
     """construct(ints, floats) -> the mean loss of the global batch; what the batches after the next need; whether
     the step was finite; and for each table that the host updates, the held rows and their gradients.
 
-    `ints` are, packed: keys (B, 1), random numbers for dropout, and the look-up's own inputs. `floats`: dense (B, d);
-    label (B, 1); each row's share of the mean over the global batch (B, 1), 0 where it is not present; and the three
-    numbers of utils.schedule.hyper_at. MindSpore runs a graph of more than 100 kernels in another way, which a
-    small batch's step pays for: so the host works out the shares.
+    `ints` are, packed: keys (B, 1), random numbers for dropout, where it `has_keys`; and the look-up's own inputs.
+    `floats`: dense (B, d); label (B, 1); each row's share of the mean over the global batch (B, 1), 0 where it is not
+    present; and the three numbers of utils.schedule.hyper_at. MindSpore runs a graph of more than 100 kernels in
+    another way, which a small batch's step pays for: so the host works out the shares.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class StepGraph(nn.Cell):
         *,
         scale: LossScale | None,
         clip_norm: float,
+        has_keys: bool,
         ints: Packing,
         floats: Packing,
     ) -> None:
@@ -50,7 +51,7 @@ class StepGraph(nn.Cell):
         self.tables = nn.CellList(list(tables), auto_prefix=False)
         self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
         self.on_host, self.scale, self.clip_norm = on_host, scale, clip_norm
-        self.ints, self.floats = ints, floats
+        self.has_keys, self.ints, self.floats = has_keys, ints, floats
         self.cross_entropy = ops.SigmoidCrossEntropyWithLogits()
         weights = [weight for optimizer in optimizers for weight in optimizer.weights]
         self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
@@ -63,8 +64,9 @@ class StepGraph(nn.Cell):
         return (self.cross_entropy(logits, label) * shares).sum()
 
     def construct(self, ints: Tensor, floats: Tensor) -> tuple[Tensor | int | bool, ...]:
-        int_parts = self.ints.parts_of(ints)
-        keys, looked_up = int_parts[0], int_parts[1:]
+        looked_up, keys = self.ints.parts_of(ints), None
+        if self.has_keys:
+            keys, looked_up = looked_up[0], looked_up[1:]
         dense, label, shares, rate, beta1_power, beta2_power = self.floats.parts_of(floats)
         hyper = (rate, beta1_power, beta2_power)
         embeddings, held, need = self.lookup.look_up(looked_up)
