@@ -23,7 +23,8 @@ class Places(nn.Cell):
         self.factor, self.offset = Tensor(hashes[:, 0] | 1), Tensor(hashes[:, 1])
 
     def construct(self, mask: Tensor, rows: Rows) -> Rows:
-        return (mask * rows[0]).reshape(-1, 1), (rows[1] * self.factor + self.offset).reshape(-1, 1)
+        keys = None if rows[1] is None else (rows[1] * self.factor + self.offset).reshape(-1, 1)
+        return (mask * rows[0]).reshape(-1, 1), keys
 
 
 class TimesVector(nn.Cell):
