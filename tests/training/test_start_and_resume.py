@@ -31,7 +31,7 @@ def door(tmp_path: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch) -> Do
     monkeypatch.setattr(train, "Signals", lambda: SimpleNamespace(received=0))
 
     def run(*flags: str, model: Model = TINY) -> int:
-        model = dataclasses.replace(model, folder=tmp_path, default_config="tiny.yaml")
+        model = dataclasses.replace(model, presets=tmp_path / "config", default_config="tiny.yaml")
         monkeypatch.setattr("sys.argv", ["train.py", f"--dataset_path={tiny_data}", "--device_target=CPU", *flags])
         return train.main(model)
 
