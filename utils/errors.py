@@ -1,8 +1,9 @@
 """What ends a command with one clear sentence and no traceback: a user's mistake, a training that diverged."""
 
+import contextlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from utils.streams import OutputError, prepare_streams
 
@@ -16,6 +17,15 @@ class InputError(Exception):
 
 class DivergedError(Exception):
     """A loss, a weight or a score is not a finite number; the message says which."""
+
+
+@contextlib.contextmanager
+def writing(what: object, advice: str) -> Iterator[None]:
+    """Where the system refuses to write `what`, a file, folder or flag, InputError says so and what to do, `advice`."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{what}: cannot be written ({error.strerror}); {advice}") from None
 
 
 def run_door(main: Callable[[], int | None]) -> None:

@@ -68,8 +68,7 @@ class Model:
     across rows need. The engine owns the tables, the loss and the optimizers, so a network never knows where its
     embeddings live. `optimizers(settings)` maps the name of a table, of a weight, or of a cell with weights in it, to
     the optimizer that these have instead of `--table_optimizer` or `--dense_optimizer`. `loss_line` and `eval_line`
-    write the log lines. `presets` is the folder of its presets; `synthetic_kind` is the kind of synthetic rows that its
-    quick start and its tests train on.
+    write the log lines. `presets` is the folder of its presets.
     """
 
     name: str
@@ -81,7 +80,6 @@ class Model:
     eval_line: Callable[[str, dict[str, float], float], str] = eval_line
     eval_log: str = "./auc.log"
     default_config: str = "criteo_kaggle.yaml"
-    synthetic_kind: str = "criteo"
     optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}
 
 

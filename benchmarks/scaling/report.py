@@ -22,7 +22,7 @@ from benchmarks.scaling.model import (
 )
 from benchmarks.scaling.placements import PLACEMENTS
 from utils.config import load_settings
-from utils.errors import InputError
+from utils.errors import writing
 
 _INT32_IDS = 1 << 31
 _LINE_STYLES = ("-", "--", ":")
@@ -126,8 +126,6 @@ def draw(all_curves: dict[int, Curves], path: str) -> None:
         axes.grid(alpha=0.3)
     handles, labels = all_axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right", title="hollow: more than a device has", fontsize="small")
-    try:
+    with writing(f"--picture={path}", "choose another file"):
         figure.savefig(path, dpi=150, format="png")
-    except OSError as error:
-        raise InputError(f"--picture={path}: cannot be written ({error.strerror}); choose another file") from None
     plt.close(figure)

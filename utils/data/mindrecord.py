@@ -65,8 +65,8 @@ class MindRecordPages:
 
     def starts(self, records: int) -> np.ndarray:
         """Where in the file the columns of each record begin, int64 (records,)."""
-        pages, places = np.divmod(np.arange(records), self.records_a_page)
-        return HEADER_BYTES + _page_id(pages) * self.page_bytes + places * self.record_bytes + 8
+        _, page_ids, places = self._places(records)
+        return HEADER_BYTES + page_ids * self.page_bytes + places + 8
 
     def write_page(self, path: Path, number: int, rows: np.ndarray) -> np.ndarray:
         """Write the blob page `number` into a file that there is; any number of threads may write at a time.
@@ -124,12 +124,16 @@ class MindRecordPages:
         text = json.dumps(content, separators=(",", ":")).encode()
         return len(text).to_bytes(8, "little") + text
 
+    def _places(self, records: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each record: its blob page's number, that page's id in the file, and where in the page it begins."""
+        pages, places = np.divmod(np.arange(records), self.records_a_page)
+        return pages, _page_id(pages), places * self.record_bytes
+
     def _write_index(self, path: Path, records: int) -> None:
-        rows = np.arange(records)
-        pages, places = np.divmod(rows, self.records_a_page)
-        raw, blob = rows * len(_RAW_RECORD), places * self.record_bytes
-        columns = rows, np.full(records, _RAW_PAGE), raw, raw + len(_RAW_RECORD)
-        columns += pages, _page_id(pages), blob, blob + self.record_bytes
+        pages, page_ids, blob = self._places(records)
+        raw = np.arange(records) * len(_RAW_RECORD)
+        columns = np.arange(records), np.full(records, _RAW_PAGE), raw, raw + len(_RAW_RECORD)
+        columns += pages, page_ids, blob, blob + self.record_bytes
         try:
             with closing(sqlite3.connect(f"{path}.db")) as database:
                 database.execute("PRAGMA journal_mode = OFF")

@@ -18,10 +18,10 @@ import numpy as np
 from utils.config import NextItemSettings, load_settings
 from utils.data.item_attributes import read_categories
 from utils.data.sources import open_text, read_checked
-from utils.errors import InputError, run_door
+from utils.data.splits import SPLITS
+from utils.errors import InputError, run_door, writing
 from utils.files import PARTIAL, replace
 
-SPLITS = ("train", "valid", "test")
 HEADER = b"label,user,item,category,item_history,category_history\n"
 NO_CATEGORY = b"none"
 """The category of an item without attributes; with an empty one, a history of one such item would look empty."""
@@ -183,10 +183,8 @@ def make_rows(settings: NextItemSettings) -> str:
         if not getattr(settings, name):
             raise InputError(f"--{name} is missing; see --help")
     sequences, attributes, output = map(Path, (settings.sequences, settings.attributes, settings.output))
-    try:
+    with writing(f"--output={output}", "choose another folder"):
         return write_next_item(sequences, attributes, output, length=settings.length, seed=settings.seed)
-    except OSError as error:
-        raise InputError(f"--output={output}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 def main() -> None:

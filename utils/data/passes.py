@@ -108,17 +108,17 @@ class Written:
 
 def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed: int) -> Written:
     """Encode, shuffle and write all rows."""
-    dense, fields = len(raw.schema.dense), len(raw.schema.field_names)
-    layout = RecordLayout(pack_rows, 1, dense, fields)
+    fields = len(raw.schema.field_names)
+    layout = RecordLayout(pack_rows, labels=1, dense=len(raw.schema.dense), ids=fields)
     parser = RowParser(raw.schema, hash_key=encoder.hash_key)
     bad, writers, unknown_rows = raw.bad_rows(), {}, np.zeros(fields, np.int64)
 
     def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
         block, splits = item
         parsed = parser.parse(block.data, block.rows)
-        label, group = parsed.label.astype(np.float32)[:, None], np.empty((len(parsed.label), 0), np.int32)
+        label = parsed.label.astype(np.float32)[:, None]
         dense, ids = encoder.encode_parsed(parsed)
-        rows = np.concatenate([column.view(np.int32) for column in (label, dense, ids, group)], axis=1)
+        rows = np.concatenate([column.view(np.int32) for column in (label, dense, ids)], axis=1)
         splits = splits[parsed.rows]
         return block, parsed, rows, splits, count_unknown(ids, splits == TRAIN)
 

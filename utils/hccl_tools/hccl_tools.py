@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from utils.config import RankTableSettings, load_settings
-from utils.errors import InputError, run_door
+from utils.errors import InputError, run_door, writing
 
 
 def main() -> None:
@@ -22,10 +22,8 @@ def main() -> None:
     table = rank_table(devices, read_addresses(Path(settings.hccn_conf)), server)
     name = f"hccl_{len(devices)}p_{''.join(map(str, devices))}_{server}.json"
     path = Path(settings.output_path) / name
-    try:
+    with writing(path, "choose another --output_path"):
         path.write_text(json.dumps(table, indent=4) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output_path") from None
     print(path)
 
 

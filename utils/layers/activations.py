@@ -8,26 +8,15 @@ from utils.layers.dice import Dice
 from utils.layers.rows import Rows
 
 
-class ReLU(nn.Cell):
-    """max(x, 0)."""
+class Elementwise(nn.Cell):
+    """A function of each number by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, function: ops.Primitive) -> None:
         super().__init__(auto_prefix=False)
-        self.relu = ops.ReLU()
+        self.function = function
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
-        return self.relu(x)
-
-
-class Sigmoid(nn.Cell):
-    """1 / (1 + exp(-x))."""
-
-    def __init__(self) -> None:
-        super().__init__(auto_prefix=False)
-        self.sigmoid = ops.Sigmoid()
-
-    def construct(self, x: Tensor, rows: Rows) -> Tensor:
-        return self.sigmoid(x)
+        return self.function(x)
 
 
 class PReLU(nn.Cell):
@@ -42,7 +31,12 @@ class PReLU(nn.Cell):
         return self.prelu(x, self.slope)
 
 
-ACTIVATIONS = {"relu": lambda units: ReLU(), "prelu": PReLU, "dice": Dice, "sigmoid": lambda units: Sigmoid()}
+ACTIVATIONS = {
+    "relu": lambda units: Elementwise(ops.ReLU()),
+    "prelu": PReLU,
+    "dice": Dice,
+    "sigmoid": lambda units: Elementwise(ops.Sigmoid()),
+}
 
 
 def activation_of(name: str, units: int) -> nn.Cell:

@@ -1,10 +1,8 @@
 """Attention over the places of a sequence."""
 
-from math import sqrt
-
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Normal, initializer
+from mindspore.common.initializer import initializer
 
 from utils.layers.activations import activation_of
 from utils.layers.dropout import Dropout
@@ -42,14 +40,13 @@ class LocalActivation(nn.Cell):
     ) -> None:
         super().__init__()
         self.width, self.length = width, length
-        std = sqrt(2 / (4 * width + hidden[0]))
-        self.weight = Parameter(initializer(Normal(std), (4 * width, hidden[0]), ms.float32))
+        self.weight = Parameter(initializer("xavier_normal", (4 * width, hidden[0]), ms.float32))
         self.bias = Parameter(initializer("zeros", (hidden[0],), ms.float32))
         self.parts = ops.Split(axis=0, output_num=4)
         self.multiply, self.add_bias = Product(ops.MatMul()), AddBias()
         self.times, self.plus = TimesVector(length, width), PlusVector(length, hidden[0])
         self.activation = activation_of(activation, hidden[0])
-        self.dropout = Dropout(hidden[0], dropout) if dropout > 0 else None
+        self.dropout = Dropout(hidden[0], dropout)
         self.rest = MLP(hidden, hidden_output=True, activation=activation, dropout=dropout)
         self.score = Score(hidden[-1])
         self.places = Places(length)
@@ -63,9 +60,7 @@ class LocalActivation(nn.Cell):
         from_history = self.multiply(history.reshape(-1, self.width), of_history - of_difference)
         places = self.places(mask, rows)
         hidden = self.activation(self.plus(from_history + products, from_query), places)
-        if self.dropout is not None:
-            hidden = self.dropout(hidden, places)
-        scores = self.score(self.rest(hidden, places)).reshape(-1, self.length)
+        scores = self.score(self.rest(self.dropout(hidden, places), places)).reshape(-1, self.length)
         if self.softmax is not None:
             scores = self.softmax(scores * self.width**-0.5 + (1.0 - mask) * FAR_BELOW)
         weights = (scores * mask).reshape(-1, 1, self.length)

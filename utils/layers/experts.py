@@ -7,9 +7,7 @@ import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Normal, initializer
 
-from utils.layers.activations import activation_of
-from utils.layers.batch_norm import BatchNorm
-from utils.layers.dropout import Dropout
+from utils.layers.mlp import Layers
 from utils.layers.products import AddBias, Product
 from utils.layers.rows import Rows
 
@@ -38,7 +36,7 @@ class Linears(nn.Cell):
         return self.add_bias(product.reshape(-1, self.width), self.bias)
 
 
-class MLPs(nn.Cell):
+class MLPs(Layers):
     """`count` MLPs side by side, each as utils.layers.mlp.MLP, with weights and dropout masks of its own.
 
     x (B, inputs), which all see, or (B, groups, inputs), one for each of so many groups of the same size, which may be
@@ -57,26 +55,10 @@ class MLPs(nn.Cell):
         dropout: float = 0.0,
         activation: str = "relu",
     ) -> None:
-        super().__init__()
+        layers = [Linears(count, a, b, groups=count if i else groups) for i, (a, b) in enumerate(pairwise(sizes))]
+        hidden = [count * size for size in (sizes[1:] if hidden_output else sizes[1:-1])]
+        super().__init__(layers, hidden, batch_norm=batch_norm, dropout=dropout, activation=activation)
         self.count, self.inputs, self.outputs = count, groups * sizes[0], sizes[-1]
-        self.layers = nn.CellList(
-            [Linears(count, a, b, groups=count if i else groups) for i, (a, b) in enumerate(pairwise(sizes))]
-        )
-        self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
-        widths = [count * size for size in sizes[1 : self.hidden + 1]]
-        self.norms = nn.CellList([BatchNorm(width) for width in widths]) if batch_norm else None
-        self.activations = nn.CellList([activation_of(activation, width) for width in widths])
-        self.dropouts = nn.CellList([Dropout(width, dropout) for width in widths])
-        self.drops = dropout > 0
 
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
-        x = x.reshape(-1, self.inputs)
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i < self.hidden:
-                if self.norms is not None:
-                    x = self.norms[i](x, rows)
-                x = self.activations[i](x, rows)
-                if self.drops:
-                    x = self.dropouts[i](x, rows)
-        return x.reshape(-1, self.count, self.outputs)
+        return self.through(x.reshape(-1, self.inputs), rows).reshape(-1, self.count, self.outputs)

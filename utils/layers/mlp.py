@@ -1,5 +1,6 @@
 """Linear layers, and the multi-layer perceptron."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import mindspore as ms
@@ -28,7 +29,35 @@ class Linear(nn.Cell):
         return product if self.bias is None else self.add_bias(product, self.bias)
 
 
-class MLP(nn.Cell):
+class Layers(nn.Cell):
+    """Layers one after the other; after each of the first ones, whose widths are `hidden`: batch norm (if asked),
+    activation, dropout (if asked).
+    """
+
+    def __init__(
+        self, layers: list[nn.Cell], hidden: Sequence[int], *, batch_norm: bool, dropout: float, activation: str
+    ) -> None:
+        super().__init__()
+        self.layers = nn.CellList(layers)
+        self.hidden = len(hidden)
+        self.norms = nn.CellList([BatchNorm(width) for width in hidden]) if batch_norm else None
+        self.activations = nn.CellList([activation_of(activation, width) for width in hidden])
+        self.dropouts = nn.CellList([Dropout(width, dropout) for width in hidden])
+
+    def construct(self, x: Tensor, rows: Rows) -> Tensor:
+        return self.through(x, rows)
+
+    def through(self, x: Tensor, rows: Rows) -> Tensor:
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i < self.hidden:
+                if self.norms is not None:
+                    x = self.norms[i](x, rows)
+                x = self.dropouts[i](self.activations[i](x, rows), rows)
+        return x
+
+
+class MLP(Layers):
     """Hidden layers of Linear, batch norm (if asked), activation, dropout (if asked), then the output layer.
 
     `sizes` are the widths of the input and of every layer: (13, 512, 256) is two layers. The output layer is Linear
@@ -44,19 +73,6 @@ class MLP(nn.Cell):
         dropout: float = 0.0,
         activation: str = "relu",
     ) -> None:
-        super().__init__()
-        self.layers = nn.CellList([Linear(a, b) for a, b in pairwise(sizes)])
-        self.hidden = len(sizes) - 1 if hidden_output else len(sizes) - 2
-        hidden_sizes = sizes[1 : self.hidden + 1]
-        self.norms = nn.CellList([BatchNorm(size) for size in hidden_sizes]) if batch_norm else None
-        self.activations = nn.CellList([activation_of(activation, size) for size in hidden_sizes])
-        self.dropouts = nn.CellList([Dropout(size, dropout) for size in hidden_sizes])
-
-    def construct(self, x: Tensor, rows: Rows) -> Tensor:
-        for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i < self.hidden:
-                if self.norms is not None:
-                    x = self.norms[i](x, rows)
-                x = self.dropouts[i](self.activations[i](x, rows), rows)
-        return x
+        layers = [Linear(a, b) for a, b in pairwise(sizes)]
+        hidden = sizes[1:] if hidden_output else sizes[1:-1]
+        super().__init__(layers, hidden, batch_norm=batch_norm, dropout=dropout, activation=activation)

@@ -2,12 +2,10 @@
 
 from itertools import accumulate
 
-import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import initializer
+from mindspore import Tensor, nn, ops
 
-from utils.layers.products import AddBias, Product
+from utils.layers.mlp import Linear
 from utils.layers.rows import Rows
 
 
@@ -62,7 +60,7 @@ class PlusVector(nn.Cell):
         return d_out, self.sum_places(d_out.reshape(-1, self.length, self.width))
 
 
-class Score(nn.Cell):
+class Score(Linear):
     """A linear layer of one output, x (n, units) -> (n, 1), whose results do not depend on how many rows there are.
 
     So longer padding changes no bit of them. A product with one column is one with a vector, which is cut into pieces
@@ -70,10 +68,7 @@ class Score(nn.Cell):
     """
 
     def __init__(self, units: int) -> None:
-        super().__init__()
-        self.weight = Parameter(initializer("xavier_normal", (units, 1), ms.float32))
-        self.bias = Parameter(initializer("zeros", (1,), ms.float32))
-        self.multiply, self.add_bias = Product(ops.MatMul()), AddBias()
+        super().__init__(units, 1)
         self.concat = ops.Concat(axis=1)
 
     def construct(self, x: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ A checkpoint knows how many lines each log had. A model may write what lines it 
 its first line: nothing that begins otherwise is cut or moved. Devices and pipes are written to as they are.
 """
 
-import contextlib
 import fcntl
 import itertools
 import os
@@ -12,16 +11,17 @@ import re
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from utils.device import this_rank
-from utils.errors import InputError
+from utils.errors import InputError, writing
 
 _WORD = re.compile(r"[A-Za-z_]+")
 _NUMBERS = {"nan", "inf", "e"}
 _BLOCK = 1 << 20
+_ADVICE = "choose another log file"
 
 
 def beside_logs(name: str) -> Path:
@@ -36,7 +36,7 @@ def now() -> str:
 
 def append_line(path: Path, line: str) -> None:
     """Append a line to a log that several processes may write, making its folder."""
-    with _writing(path):
+    with writing(path, _ADVICE):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
@@ -75,7 +75,7 @@ class LogFile:
         # Behind a link: it stays, and so do the lines on their disk.
         path = self.path.resolve() if self.path.is_symlink() else self.path
         moved = next(p for n in itertools.count(1) if not os.path.lexists(p := Path(f"{path}.{n}")))
-        with _writing(self.path):
+        with writing(self.path, _ADVICE):
             path.rename(moved)
         self._file = None
         return moved
@@ -86,7 +86,7 @@ class LogFile:
             return None
         LogFile(former, self._samples)  # it is one, and nobody writes it
         moved = self.start()
-        with _writing(self.path):
+        with writing(self.path, _ADVICE):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(former, self.path.resolve())
         self._file = None
@@ -98,7 +98,7 @@ class LogFile:
         if self.lines:
             self._open()
         if self._file is not None and self._is_regular:
-            with _writing(self.path):
+            with writing(self.path, _ADVICE):
                 self.lines, size = _first_lines(self._file, lines)
                 self._file.truncate(size)
 
@@ -112,7 +112,7 @@ class LogFile:
         if text:
             self._open()
         rest = memoryview(text.encode())
-        with _writing(self.path):
+        with writing(self.path, _ADVICE):
             while rest:
                 rest = rest[self._file.write(rest) :]
         self.lines += text.count("\n")
@@ -124,7 +124,7 @@ class LogFile:
     def _open(self) -> None:
         if self._file is not None:
             return
-        with _writing(self.path):
+        with writing(self.path, _ADVICE):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             readable = self.path.is_file() or not self.path.exists()
             self._file = self.path.open("a+b" if readable else "ab", buffering=0)
@@ -140,14 +140,6 @@ class LogFile:
         found = tuple(_words(self._file.read(_BLOCK).partition(b"\n")[0].decode(errors="replace")))
         if os.fstat(self._file.fileno()).st_size and not any(found[: len(words)] == words for words in known):
             raise InputError(f"{self.path}: not a log of this zoo; name another log file")
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another log file") from None
 
 
 def _words(line: str) -> list[str]:

@@ -136,8 +136,9 @@ class TrainStep:
         for number, value in zip(numbers, hyper, strict=True):
             number[...] = value
         if self.has_keys:
-            looked_up[0][:], looked_up = keys, looked_up[1:]
-        self.lookups.fill(looked_up, planned)
+            own_keys, *looked_up = looked_up
+            own_keys[:] = keys
+        self.lookups.fill(tuple(looked_up), planned)
         loss, need, finite, *for_host = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
         self.lookups.heard(need)
         self.last_graph = graph

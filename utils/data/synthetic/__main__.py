@@ -8,7 +8,7 @@ from utils.data.synthetic.criteo import CRITEO
 from utils.data.synthetic.multitask import MULTITASK
 from utils.data.synthetic.sequence import SEQUENCE
 from utils.data.synthetic.writing import write_rows
-from utils.errors import InputError, run_door
+from utils.errors import InputError, run_door, writing
 
 KINDS = {kind.name: kind for kind in (CRITEO, SEQUENCE, MULTITASK)}
 
@@ -19,12 +19,10 @@ def main() -> None:
     if not settings.path:
         raise InputError("--path is missing: name the file to write")
     path, threads = Path(settings.path), settings.num_parallel_workers
-    try:
+    with writing(f"--path={path}", "choose another file"):
         report = write_rows(
             KINDS[settings.kind], path, settings.rows, seed=settings.seed, scale=settings.scale, threads=threads
         )
-    except OSError as error:
-        raise InputError(f"--path={path}: cannot be written ({error.strerror}); choose another file") from None
     for target in report.targets:
         print(
             f"{target.name}: rows {target.rows}, positives {target.positives},"

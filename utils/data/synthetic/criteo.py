@@ -10,7 +10,7 @@ import numpy as np
 
 from utils.data.kernels import split_mix
 from utils.data.synthetic.drawing import happens, put_number, row_key, uniform
-from utils.data.synthetic.writing import Kind, Scored
+from utils.data.synthetic.writing import Kind, score_label
 
 DENSE, FIELDS = 13, 26
 MISSING = np.iinfo(np.int64).min
@@ -188,6 +188,6 @@ CRITEO = Kind(
     open_world=open_world,
     draw_rows=draw_rows,
     format_rows=format_rows,
-    score=lambda drawn: (Scored("label", drawn.logits, drawn.labels),),
+    score=score_label,
     max_line_bytes=2 + DENSE * 12 + FIELDS * 9,
 )

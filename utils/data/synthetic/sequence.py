@@ -12,7 +12,7 @@ import numpy as np
 
 from utils.data.kernels import split_mix
 from utils.data.synthetic.drawing import happens, put_number, row_key, uniform
-from utils.data.synthetic.writing import Kind, Scored
+from utils.data.synthetic.writing import Kind, score_label
 
 LENGTH = 50
 USERS, CATEGORIES, ITEMS_A_CATEGORY = 2000, 100, 5
@@ -136,6 +136,6 @@ SEQUENCE = Kind(
     open_world=open_world,
     draw_rows=draw_rows,
     format_rows=format_rows,
-    score=lambda drawn: (Scored("label", drawn.logits, drawn.labels),),
+    score=score_label,
     max_line_bytes=64 + LENGTH * 14,
 )

@@ -71,6 +71,11 @@ class SyntheticReport:
         _report_path(path).write_text(json.dumps(dataclasses.asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
+def score_label(drawn: Any) -> tuple[Scored, ...]:
+    """The score of rows of one label; `drawn` has their `logits` and `labels`."""
+    return (Scored("label", drawn.logits, drawn.labels),)
+
+
 def write_rows(
     kind: Kind, path: Path, rows: int, *, seed: int, scale: float = 1.0, threads: int | None = None
 ) -> SyntheticReport:

@@ -27,7 +27,7 @@ import numpy as np
 from utils.data.manifest import SERVING_FILES, check_serving_files, copy_serving_files
 from utils.data.typed_json import from_json
 from utils.device import this_rank
-from utils.errors import InputError
+from utils.errors import InputError, writing
 from utils.files import PARTIAL, remove, replace, restore, write_whole
 from utils.training.checkpoint.file import write_checkpoint_file
 from utils.training.checkpoint.manifest import CheckpointManifest, Progress
@@ -36,6 +36,7 @@ from utils.training.checkpoint.reading import TRAINED_ON, Checkpoint, numbered_c
 BEST = "best.ckpt"
 _LOCK = "training.lock"
 _POLL_SECONDS = 0.02
+_ADVICE = "choose another --ckpt_path"
 
 
 @contextlib.contextmanager
@@ -47,7 +48,7 @@ def locked(folder: Path, model: str) -> Iterator[None]:
     Raises:
         InputError: another training runs in it; the message names its process and machine.
     """
-    with _writing(folder):
+    with writing(folder, _ADVICE):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / _LOCK).open("a+", encoding="utf-8")
     with file:
@@ -63,7 +64,7 @@ def locked(folder: Path, model: str) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         try:
-            with _writing(folder):
+            with writing(folder, _ADVICE):
                 restore(folder, f"{model}-*.ckpt")
                 for path in folder.glob(f"{model}-*.ckpt{PARTIAL}"):
                     remove(path)
@@ -87,7 +88,7 @@ def start_folder(folder: Path, model: str, data_folder: Path, logs: dict[str, st
     Raises:
         InputError: the folder cannot be written, or files of something else have the names of a training's.
     """
-    with _writing(folder):
+    with writing(folder, _ADVICE):
         earlier = _earlier_files(folder, model)
         previous = None
         if earlier:
@@ -102,7 +103,7 @@ def start_folder(folder: Path, model: str, data_folder: Path, logs: dict[str, st
 
 def resume_folder(folder: Path, checkpoint: Checkpoint, data_folder: Path, logs: dict[str, str]) -> None:
     """Let `<model>.ckpt` name `checkpoint`, the last one, and note where data and logs lie now."""
-    with _writing(folder):
+    with writing(folder, _ADVICE):
         _link(checkpoint.path, folder / f"{checkpoint.manifest.model}.ckpt")
         note_places(folder, data_folder, logs)
 
@@ -157,7 +158,7 @@ def save_checkpoint(folder: Path, manifest: CheckpointManifest, arrays: dict[str
 
 def save_evaluation(path: Path, progress: Progress, *, best: bool) -> None:
     """Write beside the checkpoint at `path` how training stands after its evaluation, and link the best one."""
-    with _writing(path.parent):
+    with writing(path.parent, _ADVICE):
         if best:
             _link(path, path.with_name(BEST))
         values = {"checkpoint": _fingerprint(path), "progress": dataclasses.asdict(progress)}
@@ -181,14 +182,6 @@ def noted_logs(folder: Path) -> dict[str, str]:
         return from_json(dict[str, str], json.loads((folder / TRAINED_ON).read_text(encoding="utf-8"))["logs"])
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --ckpt_path") from None
 
 
 def _earlier_files(folder: Path, model: str) -> list[Path]:

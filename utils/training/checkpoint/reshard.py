@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.embedding.stripes import Placement
-from utils.errors import InputError
+from utils.errors import InputError, writing
 from utils.files import PARTIAL, remove, replace
 from utils.training.checkpoint.file import write_checkpoint_file
 from utils.training.checkpoint.reading import Checkpoint, rank_file, read_checkpoint
@@ -33,10 +33,8 @@ def main() -> None:
     target = Path(words[2])
     if target.exists():
         raise InputError(f"{target}: exists; name a new file")
-    try:
+    with writing(target, "name another file"):
         reshard(checkpoint, target, *numbers)
-    except OSError as error:
-        raise InputError(f"{target}: cannot be written ({error.strerror}); name another file") from None
     print(target)
 
 
