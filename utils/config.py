@@ -32,7 +32,10 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
     A number has to have a range: `at_least` or `above`, and `at_most` or `below` where less is meant than int32 or
     float32 can hold.
     """
-    return dataclasses.field(default=default, metadata={"help": help, "limits": Limits(**limits)})
+    metadata = {"help": help, "limits": Limits(**limits)}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=default.copy, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)

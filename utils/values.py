@@ -27,7 +27,7 @@ Declarations = dict[str, tuple[dataclasses.Field, Any]]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a setting may be within its type; of a list, what each of its items may be."""
+    """What a setting may be within its type; of a list or mapping, what each of its values may be."""
 
     at_least: float | None = None
     at_most: float | None = None
@@ -96,7 +96,10 @@ def parse(text: str, hint: Any) -> Any:
 
 
 def checked(value: Any, field: dataclasses.Field, hint: Any, origin: str) -> Any:
-    """A plain value, of a flag, YAML or JSON, as the value of a dataclass's field; a list becomes a tuple.
+    """A plain value, of a flag, YAML or JSON, as the value of a dataclass's field.
+
+    A list becomes a tuple; a mapping stays one, or becomes a dataclass whose fields are its keys. The field's limits
+    are those of a list's items and of a mapping's values.
 
     Raises:
         InputError: the value has another type, or is beyond the field's limits; `origin` starts the message.
@@ -125,6 +128,14 @@ def _checked(value: Any, hint: Any, limits: Limits, origin: str) -> Any:
         return value
     if kind is str and (isinstance(value, str) or (is_number and isinstance(value, int))):
         return _checked_text(str(value), limits, origin)
+    if isinstance(value, dict) and typing.get_origin(kind) is dict:
+        hint = typing.get_args(kind)[1]
+        return {
+            _checked_text(key, Limits(), origin): _checked(item, hint, limits, f"{origin}: {key}")
+            for key, item in value.items()
+        }
+    if isinstance(value, dict) and dataclasses.is_dataclass(kind):
+        return kind(**checked_values(value, declarations((kind,)), origin))
     raise InputError(f"{origin}={_shown(value)}: must be {_wanted(kind, limits)}")
 
 
@@ -174,6 +185,8 @@ def _wanted(kind: Any, limits: Limits) -> str:
     if kind is float:
         bounds = {"at least": limits.at_least, "above": limits.above, "at most": limits.at_most, "below": limits.below}
         return "a number " + " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+    if dataclasses.is_dataclass(kind) or typing.get_origin(kind) is dict:
+        return "keys with values, such as {a: 1}"
     return {bool: "true or false", str: "text; put it in quotes"}.get(kind, "a list")
 
 

@@ -19,6 +19,7 @@ from mindspore.mindrecord import FileReader
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.encode import RowEncoder
+from utils.data.label_rules import LabelRule
 from utils.data.manifest import DataManifest, copy_serving_files
 from utils.data.mindrecord import MindRecordPages
 from utils.data.schema import load_schema
@@ -358,7 +359,7 @@ def test_a_machine_of_another_encoding_converts_the_same(tmp_path: Path) -> None
         subprocess.run([*door, *words, f"--output_path={tmp_path / name}"], check=True, env=environment, timeout=240)
     assert contents(tmp_path / "utf8") == contents(tmp_path / "ascii")
     saved = load_schema(str(tmp_path / "ascii" / "schema.yaml"))
-    assert (saved.columns, saved.positive) == (("点击", "用户", "商品"), "是")
+    assert (saved.columns, saved.labels) == (("点击", "用户", "商品"), {"点击": LabelRule(("是",), ("否",))})
 
 
 def test_a_split_of_one_class_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -367,10 +368,10 @@ def test_a_split_of_one_class_is_a_warning(tmp_path: Path, capsys: pytest.Captur
     for name, rows in (("train", "0,a,b\n1,a,c"), ("valid", "1,a,b"), ("test", "0,b,b\n0,c,c")):
         (tmp_path / f"{name}.csv").write_text(rows, encoding="utf-8")
     convert(settings(tmp_path, tmp_path / "out", schema=str(schema), dense_dim=None, slot_dim=None))
-    known = "check the schema's labels (positive: 1, negative: 0)"
+    known = "of label y; check its rule (positive: 1; negative: 0)"
     said = capsys.readouterr().err
-    assert f"warning: valid has no negative row; {known}\n" in said
-    assert f"warning: test has no positive row; {known}\n" in said
+    assert f"warning: valid has no negative row {known}\n" in said
+    assert f"warning: test has no positive row {known}\n" in said
     assert "warning: train" not in said
 
 
@@ -420,6 +421,6 @@ def test_vocabulary_counts_are_saved(data: Path, tmp_path: Path) -> None:
     vocabulary = Vocabulary.load(folder / "vocabulary.npz")
     ids = read_split(folder, "train")["ids"]
     for field in range(3):
-        expected = np.bincount(ids[:, field], minlength=vocabulary.table_sizes[field])
+        expected = np.bincount(ids[:, field], minlength=vocabulary.sizes[field])
         counts = vocabulary.counts[vocabulary.offsets[field] : vocabulary.offsets[field + 1]]
         assert [vocabulary.unknown_counts[field], *counts] == expected.tolist()

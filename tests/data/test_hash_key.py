@@ -12,12 +12,13 @@ from utils.config import PreprocessSettings
 from utils.data import passes
 from utils.data.convert import convert
 from utils.data.encode import RowEncoder
+from utils.data.label_rules import LabelRule
 from utils.data.manifest import DataManifest
 from utils.data.schema import Schema
 from utils.data.text import RowParser
 
 BUCKETS = 1000
-SCHEMA = Schema("tokens", "y", sparse=("a",), columns=("y", "a"), transform="none", split="none")
+SCHEMA = Schema("tokens", {"y": LabelRule()}, sparse=("a",), columns=("y", "a"), transform="none", split="none")
 
 
 def converted(folder: Path, tokens: list[str], **changes: Any) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from utils.data.label_rules import LabelRule
 from utils.data.schema import criteo_like, load_schema, save_schema
 from utils.errors import InputError
 
@@ -33,20 +34,59 @@ def test_shipped_schemas(tmp_path: Path, name: str, columns: int, dense: int, sp
     assert load_schema(str(tmp_path / "again.yaml")) == schema
 
 
+SEQUENCES = """
+labels: {click: "1", rating: ">=4", kind: [a, 7], other: {positive: x, negative: ["y", ""]}}
+dense: [age]
+sparse: [user, item, seller]
+sequences:
+  clicked: {table: item, length: 5}
+  gaps: {beside: clicked, numbers: true}
+  tags: {length: 2, min_count: 3}
+  bought: {table: tags, length: 3}
+sequence_separator: ";"
+group: session
+buckets: {age: 4}
+fields: {seller: {table: user}, user_x_item: {hash_buckets: 50}}
+crosses: [[user, item]]
+header: true
+"""
+
+
 def test_everything_a_schema_can_say_survives_saving(tmp_path: Path) -> None:
     extra = 'quote: "\\""\nmissing: "?"\npositive: "- 5"\ncrosses: [[u, v]]\nfields: {u_x_v: {hash_buckets: 50}}\n'
-    schema = load_schema(write(tmp_path, SMALL + extra))
-    assert schema.field_names == ("u", "v", "u_x_v")
-    assert schema.fields["u_x_v"].hash_buckets == 50
-    assert schema.positive == "- 5"
-    assert schema.negative == ()
-    save_schema(schema, tmp_path / "again.yaml")
-    assert load_schema(str(tmp_path / "again.yaml")) == schema
+    for text in (SMALL + extra, SEQUENCES):
+        schema = load_schema(write(tmp_path, text))
+        save_schema(schema, tmp_path / "again.yaml")
+        assert load_schema(str(tmp_path / "again.yaml")) == schema
 
 
-def test_a_label_means_1_or_0_unless_the_schema_says_else(tmp_path: Path) -> None:
-    assert load_schema(write(tmp_path, SMALL)).negative == ("0",)
-    assert load_schema(write(tmp_path, SMALL + 'negative: "- 50000."\npositive: x\n')).negative == ("- 50000.",)
+def test_fields_sequences_and_their_tables(tmp_path: Path) -> None:
+    schema = load_schema(write(tmp_path, SEQUENCES))
+    assert schema.field_names == ("user", "item", "seller", "age_bucket", "user_x_item")
+    assert schema.token_sequences == {"clicked": 5, "tags": 2, "bought": 3}
+    assert schema.number_sequences == {"gaps": "clicked"}
+    assert (schema.id_columns, schema.number_columns) == (15, 5)
+    assert schema.tables == ("user", "item", "age_bucket", "user_x_item", "tags")
+    assert [schema.table_of(name) for name in ("seller", "clicked", "bought")] == ["user", "item", "tags"]
+
+
+def test_what_a_label_s_values_mean(tmp_path: Path) -> None:
+    def labels(text: str) -> dict[str, LabelRule]:
+        return load_schema(write(tmp_path, text)).labels
+
+    assert labels(SMALL) == {"y": LabelRule(("1",), ("0",))}
+    assert labels(SMALL + "positive: 1") == {"y": LabelRule(("1",), ())}
+    assert labels(SMALL + "positive: [4, 5]") == {"y": LabelRule(("4", "5"), ())}
+    assert labels(SMALL + 'negative: "- 50000."\npositive: x\n') == {"y": LabelRule(("x",), ("- 50000.",))}
+    assert labels(SMALL + 'negative: "<=50"\npositive: ">50"') == {"y": LabelRule((">50",), ("<=50",))}
+    assert labels(SMALL + 'positive: ">=-.5e3"')["y"].least == -500
+    assert labels(SMALL + 'positive: ">=50K"')["y"].least is None
+    assert labels(SEQUENCES) == {
+        "click": LabelRule(("1",), ("0",)),
+        "rating": LabelRule((">=4",), ()),
+        "kind": LabelRule(("a", "7"), ()),
+        "other": LabelRule(("x",), ("y", "")),
+    }
 
 
 @pytest.mark.parametrize(
@@ -75,7 +115,12 @@ def test_a_label_means_1_or_0_unless_the_schema_says_else(tmp_path: Path) -> Non
         (SMALL + "positive:", "positive=None: must be text"),
         (SMALL + "positive: ''", "positive=: must not be empty"),
         (SMALL + "positive: 'yes '", "has blanks around it"),
-        (SMALL + "positive: [4, 5]", "positive=[4, 5]: must be text"),
+        (SMALL + "positive: [4, true]", "positive=True: must be text"),
+        (SMALL + "positive: []", "positive=[]: must have at least 1"),
+        (SMALL + 'positive: ">4"', "numbers are compared by >= alone, such as '>=4'"),
+        (SMALL + 'positive: [">=4", x]', "compares with one finite number"),
+        (SMALL + 'positive: ">=1e999"', "compares with one finite number"),
+        (SMALL + 'positive: ">=4"\nnegative: "0"', "compares with one finite number"),
         (SMALL + "positive: '1'\nnegative: ['1', '0']", "under positive and under negative"),
         (SMALL + "positive: 1\npositive: x", "line 8: 'positive' is there already, in line 7"),
         (SMALL + "missing: [NA, '?']", "missing=['NA', '?']: must be text"),
@@ -90,8 +135,47 @@ def test_a_label_means_1_or_0_unless_the_schema_says_else(tmp_path: Path) -> Non
         (SMALL.replace("u, v]", "u, v, u_x_v]") + "crosses: [[u, v]]", "column 'u_x_v' is listed twice"),
         (SMALL + "fields: {u: {min_count: -3}}", "min_count=-3: must be a whole number from 0 to"),
         (SMALL + "fields: {u: {min_count: yes}}", "line 7: yes is read in several ways"),
-        (SMALL + "fields: {u: 3}", "fields must map"),
-        (SMALL + "fields: [u]", "fields must map"),
+        (SMALL + "fields: {u: 3}", "fields: u=3: must be keys with values"),
+        (SMALL + "fields: [u]", "fields=['u']: must be keys with values"),
+        (SMALL + "labels: {y: 1}", "has labels and label"),
+        (SMALL.replace("label: y", "labels: {}"), "labels names no column"),
+        (SMALL.replace("label: y", "labels: [y]"), "labels=['y']: must be keys with values"),
+        (SMALL.replace("label: y", "labels: {y: 1.0}"), "labels: y: positive=1.0: must be text"),
+        (SMALL.replace("label: y", "labels: {y: {postive: 1}}"), "did you mean 'positive'"),
+        (SMALL.replace("label: y", "labels: {y: 1, u: 1}"), "label 'u' is also an input"),
+        (SMALL + "group: a", "group: 'a' must be a column of tokens"),
+        (SMALL + "group: y", "group: 'y' must be a column of tokens"),
+        (SMALL + "group: w", "no column 'w'"),
+        (SMALL + "buckets: {a: 1}", "buckets: a=1: must be a whole number from 2 to"),
+        (SMALL + "buckets: {u: 5}", "buckets: 'u' is unknown; there are a"),
+        (SMALL.replace("u, v]", "u, a_bucket]") + "buckets: {a: 5}", "column 'a_bucket' is listed twice"),
+        (SMALL + "fields: {u: {table: a}}", "table: 'a' is unknown"),
+        (SMALL + "fields: {u: {table: u}}", "u is its own"),
+        (SMALL + "fields: {u: {table: v, min_count: 3}}", "give them to 'v'"),
+        (SMALL + "crosses: [[u, v]]\nfields: {u_x_v: {table: v}}", "only columns of tokens share a table"),
+        (SEQUENCES.replace("table: tags", "table: tag"), "did you mean 'tags'"),
+        (SEQUENCES.replace("table: item", "table: clicked"), "clicked is its own"),
+        (SEQUENCES.replace("table: item", "table: seller"), "shares the table of 'user' itself; write table: user"),
+        (SEQUENCES.replace("table: item", "table: age"), "table: 'age' is unknown"),
+        (SEQUENCES.replace("table: item", "table: gaps"), "table: 'gaps' is unknown"),
+        (SEQUENCES.replace("length: 5", "length: 5, min_count: 5"), "min_count and hash_buckets are the table's"),
+        (SEQUENCES.replace(", length: 5", ""), "clicked: has no length"),
+        (SEQUENCES.replace("length: 5", "length: 0"), "length=0: must be a whole number from 1 to 16384"),
+        (SEQUENCES.replace("length: 5", "length: 16385"), "length=16385: must be a whole number"),
+        (SEQUENCES.replace("length: 5", "lenght: 5"), "did you mean 'length'"),
+        (SEQUENCES.replace("beside: clicked", "length: 5"), "say which sequence the numbers are beside"),
+        (SEQUENCES.replace("beside: clicked", "beside: item"), "beside: 'item' is unknown"),
+        (SEQUENCES.replace("beside: clicked", "beside: clicked, length: 6"), "length 6, but 'clicked' has 5"),
+        (SEQUENCES.replace("beside: clicked", "beside: clicked, table: item"), "only columns of tokens"),
+        (SEQUENCES.replace("beside: clicked", "beside: clicked, min_count: 1"), "numbers have no tokens"),
+        (SEQUENCES.replace(", numbers: true", ""), "say numbers: true"),
+        (SEQUENCES.replace('separator: ";"', 'separator: ","'), "sequence_separator and delimiter are the same"),
+        (SEQUENCES.replace('separator: ";"', 'separator: "::"'), "sequence_separator must be one character"),
+        (SEQUENCES.replace('separator: ";"', "separator: ''"), "sequence_separator=: must not be empty"),
+        (SEQUENCES + "quote: ';'", "sequence_separator and quote are the same"),
+        (SEQUENCES.replace("[[user, item]]", "[[user, clicked]]"), "'clicked' is a sequence; a cross is of sparse"),
+        (SEQUENCES.replace("tags:", "seller:"), "column 'seller' is listed twice"),
+        (SEQUENCES.replace("tags: {", "click: {"), "table: 'tags' is unknown"),
         (SMALL + "sparse: {u: v}", "'sparse' is there already"),
         (SMALL.replace("columns: [y,", "columns: ['y ',"), "has blanks around it"),
         (SMALL.replace("label: y", "label: [y]"), "label=['y']: must be text"),

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from utils.data.label_rules import LabelRule
 from utils.data.schema import Schema
 from utils.data.serving_rows import ServingRows
 from utils.data.text import ParsedRows
 from utils.errors import InputError
 
-PLAIN = Schema("plain", label="y", dense=("a",), sparse=("u", "v"), columns=("a", "y", "u", "v"))
-TOKENS = Schema("tokens", label="y", sparse=("u", "v", "w"), columns=("u", "v", "w", "y"), header=True)
+PLAIN = Schema("plain", labels={"y": LabelRule()}, dense=("a",), sparse=("u", "v"), columns=("a", "y", "u", "v"))
+TOKENS = Schema("tokens", labels={"y": LabelRule()}, sparse=("u", "v", "w"), columns=("u", "v", "w", "y"), header=True)
 
 
 def parse(schema: Schema, data: bytes, first_line: int = 1) -> ParsedRows:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from utils.data.label_rules import LabelRule
 from utils.data.schema import Schema
 from utils.data.sources import find_sources, read_blocks, resolve_columns
 from utils.errors import InputError
 
-SCHEMA = Schema("pairs", label="y", sparse=("a", "b"), columns=("y", "a", "b"))
-WITH_HEADER = Schema("pairs", label="y", sparse=("a", "b"), header=True)
+SCHEMA = Schema("pairs", labels={"y": LabelRule()}, sparse=("a", "b"), columns=("y", "a", "b"))
+WITH_HEADER = Schema("pairs", labels={"y": LabelRule()}, sparse=("a", "b"), header=True)
 HEADER, ROWS = b"y,a,b\n", b"1,u,v\n0,w,x\n"
 
 

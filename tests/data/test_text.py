@@ -12,12 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from utils.data.kernels import count_rows
+from utils.data.label_rules import LabelRule
 from utils.data.schema import Schema, load_schema
 from utils.data.serving_rows import ServingRows
 from utils.data.text import ParsedRows, RowParser
 from utils.errors import InputError
 
-SCHEMA = Schema("small", label="y", dense=("a", "b"), sparse=("u", "v"), columns=("y", "a", "b", "u", "v"))
+SCHEMA = Schema(
+    "small", labels={"y": LabelRule()}, dense=("a", "b"), sparse=("u", "v"), columns=("y", "a", "b", "u", "v")
+)
 TOKENS = st.text(st.characters(blacklist_categories=("Cs", "Cc", "Zs"), blacklist_characters=',"'), max_size=20)
 NUMBERS = st.one_of(
     st.just(""),
@@ -45,7 +48,7 @@ def reasons(data: bytes, schema: Schema = SCHEMA) -> list[tuple[int, str]]:
 @given(rows=ROWS, newline=st.sampled_from(["\n", "\r\n"]), ends=st.booleans())
 def test_parse_equals_split_and_float(rows: list[tuple[str, ...]], newline: str, ends: bool) -> None:
     parsed = parse_rows(SCHEMA, text_of(rows, newline) + newline.encode() * ends)
-    assert parsed.label.tolist() == [int(row[0]) for row in rows]
+    assert parsed.label[:, 0].tolist() == [int(row[0]) for row in rows]
     numbers = np.array([[float(value or 0) for value in row[1:3]] for row in rows])
     np.testing.assert_allclose(parsed.dense, numbers.astype(np.float32), rtol=1.2e-7, atol=1e-45)
     places = {}
@@ -87,22 +90,22 @@ def test_what_is_no_finite_number(value: str) -> None:
 def test_malformed_rows_are_named() -> None:
     data = b"1,1,1,t,t\n\n2,1,1,t,t\n0,1,1,t\n0,1,1,t,t,t\n,1,1,t,t\n0,1,1,t,t\n"
     assert reasons(data) == [
-        (3, "label '2' is none of 1, 0"),
+        (3, "y '2' is none of 1, 0"),
         (4, "found 4 columns, the schema says 5"),
         (5, "found 6 columns, the schema says 5"),
-        (6, "label '' is none of 1, 0"),
+        (6, "y '' is none of 1, 0"),
     ]
-    with pytest.raises(InputError, match="line 3: label '2'"):
+    with pytest.raises(InputError, match="line 3: y '2'"):
         parse_rows(SCHEMA, data)
-    with pytest.raises(InputError, match="line 103: label '2'"):
+    with pytest.raises(InputError, match="line 103: y '2'"):
         parse_rows(SCHEMA, data, first_line=101)
 
 
 def test_blanks_quotes_and_missing_markers_are_no_part_of_a_value() -> None:
-    schema = replace(SCHEMA, quote='"', missing="?", positive="> 50", negative=("- 50",))
+    schema = replace(SCHEMA, quote='"', missing="?", labels={"y": LabelRule(("> 50",), ("- 50",))})
     data = b'"> 50", 1 ,?, "a,b" ,"?"\n - 50,"2.5",,a,\n'
     parsed = parse_rows(schema, data)
-    assert parsed.label.tolist() == [1, 0]
+    assert parsed.label[:, 0].tolist() == [1, 0]
     assert parsed.dense.tolist() == [[1, 0], [2.5, 0]]
     assert parsed.tokens[1, 0] == parsed.tokens[1, 1]
     plain = parse_rows(replace(schema, delimiter=";"), b"> 50;1;;a,b;")
@@ -111,9 +114,9 @@ def test_blanks_quotes_and_missing_markers_are_no_part_of_a_value() -> None:
 
 
 def test_every_label_but_the_positive_one_is_0_where_no_negative_is_given() -> None:
-    schema = replace(SCHEMA, positive="yes", negative=())
-    assert parse_rows(schema, b"yes,,,,\nno,,,,\nmaybe,,,,").label.tolist() == [1, 0, 0]
-    assert reasons(b",1,1,t,t", schema)[0][1].startswith("label ''")
+    schema = replace(SCHEMA, labels={"y": LabelRule(("yes",), ())})
+    assert parse_rows(schema, b"yes,,,,\nno,,,,\nmaybe,,,,").label[:, 0].tolist() == [1, 0, 0]
+    assert reasons(b",1,1,t,t", schema)[0][1].startswith("y ''")
 
 
 def test_crosses_tell_pairs_apart() -> None:
@@ -129,7 +132,7 @@ def test_real_criteo_rows_equal_pandas(shared_data: Path) -> None:
     data = (shared_data / "criteo_sample" / "train.txt").read_bytes()
     frame = pd.read_csv(io.BytesIO(data), sep="\t", header=None, dtype=str, keep_default_na=False)
     parsed = parse_rows(load_schema("criteo"), data)
-    assert parsed.label.tolist() == frame[0].astype(int).tolist()
+    assert parsed.label[:, 0].tolist() == frame[0].astype(int).tolist()
     dense = frame.iloc[:, 1:14].map(lambda value: float(value or 0)).to_numpy(np.float32)
     np.testing.assert_array_equal(parsed.dense, dense)
     for field in range(26):

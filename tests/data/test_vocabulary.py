@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.data.label_rules import LabelRule
 from utils.data.schema import Schema
 from utils.data.serving_rows import ServingRows
 from utils.data.vocabulary import TokenCounter, Vocabulary
@@ -22,6 +23,14 @@ def counted(tokens: np.ndarray) -> TokenCounter:
     return counter
 
 
+def look_up(vocabulary: Vocabulary, tokens: np.ndarray) -> np.ndarray:
+    """Ids (n, f) of token hashes (f, n), each field's in a table of its own."""
+    fields = np.arange(len(tokens))
+    ids = np.empty(tokens.shape[::-1], np.int32)
+    vocabulary.look_up(tokens, fields, fields, ids)
+    return ids
+
+
 def collect(tokens: np.ndarray, threshold: int = 0) -> Vocabulary:
     return Vocabulary.collect(("a",), (counted(tokens),), (threshold,))
 
@@ -31,10 +40,10 @@ def test_seen_tokens_map_one_to_one_and_others_to_0(seen: list[int], unseen: lis
     counts = Counter(seen)
     kept = sorted(token for token, count in counts.items() if count >= threshold)
     vocabulary = collect(np.array(seen, np.uint64), threshold)
-    assert vocabulary.table_sizes == (len(kept) + 1,)
-    assert vocabulary.lookup(np.array([kept], np.uint64))[:, 0].tolist() == list(range(1, len(kept) + 1))
+    assert vocabulary.sizes.tolist() == [len(kept) + 1]
+    assert look_up(vocabulary, np.array([kept], np.uint64))[:, 0].tolist() == list(range(1, len(kept) + 1))
     others = [token for token in {*unseen, *seen} if token not in kept]
-    assert not vocabulary.lookup(np.array([others], np.uint64)).any()
+    assert not look_up(vocabulary, np.array([others], np.uint64)).any()
     assert vocabulary.counts.tolist() == [counts[token] for token in kept]
     assert vocabulary.unknown_counts.tolist() == [len(seen) - sum(counts[token] for token in kept)]
 
@@ -52,7 +61,7 @@ def test_many_tokens_and_a_mask() -> None:
     assert np.array_equal(ours, keys[counts >= 2])
     assert np.array_equal(our_counts, counts[counts >= 2])
     assert others == counts[counts < 2].sum()
-    ids = Vocabulary.collect(("a",), (counter,), (2,)).lookup(tokens[None])
+    ids = look_up(Vocabulary.collect(("a",), (counter,), (2,)), tokens[None])
     expected = np.where(np.isin(tokens, ours), np.searchsorted(ours, tokens) + 1, 0)
     assert np.array_equal(ids[:, 0], expected)
 
@@ -61,8 +70,8 @@ def test_hashed_fields_beside_others(tmp_path: Path) -> None:
     tokens = np.random.default_rng(1).integers(0, 2**64, (3, 5000), np.uint64)
     counters = (counted(tokens[0]), 7, counted(tokens[2]))
     vocabulary = Vocabulary.collect(("a", "b", "c"), counters, (0, 0, 2))
-    assert vocabulary.table_sizes == (5001, 7, 1)
-    ids = vocabulary.lookup(tokens)
+    assert vocabulary.sizes.tolist() == [5001, 7, 1]
+    ids = look_up(vocabulary, tokens)
     assert ids.dtype == np.int32
     assert ids.shape == (5000, 3)
     assert set(ids[:, 1]) == set(range(1, 7))
@@ -71,16 +80,16 @@ def test_hashed_fields_beside_others(tmp_path: Path) -> None:
     again = Vocabulary.load(tmp_path / "one.npz")
     again.save(tmp_path / "two.npz")
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
-    assert np.array_equal(again.lookup(tokens), ids)
-    assert again.fields == ("a", "b", "c")
+    assert np.array_equal(look_up(again, tokens), ids)
+    assert again.tables == ("a", "b", "c")
 
 
 def test_row_ranges_share_hot_tokens_evenly() -> None:
     """Texts counted upwards, the low ones hot: halves of the id range must be looked up about equally often."""
-    schema = Schema("s", label="y", sparse=("u",), columns=("y", "u"))
+    schema = Schema("s", labels={"y": LabelRule()}, sparse=("u",), columns=("y", "u"))
     numbers = (np.random.default_rng(5).random(100_000) ** 2 * 20_000).astype(int)
     tokens = ServingRows(schema).parse("\n".join(f"0,{number:06x}" for number in numbers).encode()).tokens
-    ids = collect(tokens[0]).lookup(tokens)
+    ids = look_up(collect(tokens[0]), tokens)
     assert 0.48 < (ids <= np.max(ids) // 2).mean() < 0.52
 
 

@@ -8,13 +8,22 @@ from pathlib import Path
 
 from utils.config import PreprocessSettings, load_settings
 from utils.data.encode import RowEncoder
-from utils.data.manifest import LARGEST_TABLE, DataField, DataManifest, DataSplit, DataTable, sha256_of
+from utils.data.manifest import (
+    LARGEST_TABLE,
+    DataField,
+    DataManifest,
+    DataNumbers,
+    DataSequence,
+    DataSplit,
+    DataTable,
+    sha256_of,
+)
 from utils.data.output import check_space, replaced_folder
 from utils.data.passes import RawRows, count_source, fit, write
-from utils.data.schema import SCHEMA_FILE, FieldRule, Schema, criteo_like, load_schema, save_schema
+from utils.data.schema import SCHEMA_FILE, Schema, criteo_like, load_schema, save_schema
 from utils.data.sources import Source, find_sources, resolve_columns
 from utils.data.splits import SPLITS, SplitRule
-from utils.data.vocabulary import VOCABULARY_FILE, Vocabulary
+from utils.data.vocabulary import VOCABULARY_FILE
 from utils.errors import InputError
 from utils.streams import say
 
@@ -27,7 +36,7 @@ def main() -> None:
     data = DataManifest.load(output)
     rows = sum(split.rows for split in data.splits.values())
     shares = ", ".join(
-        f"{name} {split.rows:,} ({split.positives[0]:,} positive)" for name, split in data.splits.items()
+        f"{name} {split.rows:,} ({_positives(data, split)} positive)" for name, split in data.splits.items()
     )
     rate = rows / max(time.time() - started, 1e-9)
     say(f"{output}: {shares} rows, {sum(data.table_sizes):,} ids; {rate:,.0f} rows/s")
@@ -46,7 +55,8 @@ def convert(settings: PreprocessSettings) -> Path:
         raw = _open(settings, schema, sources)
         check_space(folder, _least_bytes(raw))
         encoder, threshold = _fit_or_reuse(settings, raw)
-        _check_table_sizes(encoder.vocabulary)
+        sizes = encoder.table_sizes
+        _check_table_sizes(sizes)
         written = write(raw, encoder, folder, settings.pack_rows, settings.seed)
         _check_splits(written.splits, schema, settings)
         save_schema(schema, folder / SCHEMA_FILE)
@@ -55,14 +65,18 @@ def convert(settings: PreprocessSettings) -> Path:
             schema=schema.name,
             pack_rows=settings.pack_rows,
             splits=written.splits,
-            tables=tuple(map(DataTable, schema.field_names, encoder.vocabulary.table_sizes, written.unknown_rows)),
-            fields=tuple(map(DataField, schema.field_names, range(len(schema.field_names)))),
-            sequences=(),
-            numbers=(),
-            labels=(schema.label,),
-            group="",
+            tables=tuple(map(DataTable, schema.tables, sizes.values(), written.unknown_ids)),
+            fields=tuple(DataField(name, schema.tables.index(schema.table_of(name))) for name in schema.field_names),
+            sequences=tuple(
+                DataSequence(name, schema.tables.index(schema.table_of(name)), length)
+                for name, length in schema.token_sequences.items()
+            ),
+            numbers=tuple(DataNumbers(name, beside) for name, beside in schema.number_sequences.items()),
+            labels=tuple(schema.labels),
+            group=schema.group,
             dense_columns=schema.dense,
             dense_transform=encoder.transform,
+            bucket_edges=encoder.bucket_edges,
             split_rule=schema.split,
             seed=settings.seed,
             threshold=threshold,
@@ -74,6 +88,13 @@ def convert(settings: PreprocessSettings) -> Path:
         )
         manifest.save(folder)
     return _output_path(settings)
+
+
+def _positives(data: DataManifest, split: DataSplit) -> str:
+    """How many rows have each label; with one label its name is left out."""
+    if len(data.labels) == 1:
+        return f"{split.positives[0]:,}"
+    return ", ".join(f"{label} {count:,}" for label, count in zip(data.labels, split.positives, strict=True))
 
 
 def _choose_schema(settings: PreprocessSettings) -> Schema:
@@ -117,7 +138,8 @@ def _workers(settings: PreprocessSettings) -> int:
 
 def _least_bytes(raw: RawRows) -> int:
     """What the records take at least."""
-    return raw.total * 4 * (1 + len(raw.schema.dense) + len(raw.schema.field_names))
+    schema = raw.schema
+    return raw.total * 4 * (len(schema.labels) + len(schema.dense) + schema.number_columns + schema.id_columns)
 
 
 def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncoder, int]:
@@ -126,23 +148,29 @@ def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncode
     if settings.vocabulary:
         earlier, folder = RowEncoder.load(Path(settings.vocabulary)), settings.vocabulary
         for kind, ours, theirs in (
-            ("fields", schema.field_names, earlier.vocabulary.fields),
-            ("dense columns", schema.dense, earlier.schema.dense),
+            (kind, of(schema), of(earlier.schema))
+            for kind, of in (
+                ("fields", lambda one: {name: one.table_of(name) for name in one.field_names}),
+                ("sequences", lambda one: {name: (one.table_of(name), n) for name, n in one.token_sequences.items()}),
+                ("numbers beside sequences", lambda one: one.number_sequences),
+                ("dense columns", lambda one: one.dense),
+                ("buckets", lambda one: one.buckets),
+            )
         ):
-            if ours != theirs:
+            if list(ours) != list(theirs) or ours != theirs:
                 raise InputError(f"--vocabulary {folder}: its {kind} differ from schema {schema.name}'s; give another")
         return dataclasses.replace(earlier, schema=schema), DataManifest.load(Path(folder)).threshold
-    rules = [schema.fields.get(name, FieldRule()) for name in schema.field_names]
+    rules = [schema.rule_of(table) for table in schema.token_tables]
     buckets = tuple(settings.hash_buckets if rule.hash_buckets is None else rule.hash_buckets for rule in rules)
     thresholds = tuple(settings.threshold if rule.min_count is None else rule.min_count for rule in rules)
     return fit(raw, buckets, thresholds), settings.threshold
 
 
-def _check_table_sizes(vocabulary: Vocabulary) -> None:
-    for name, size in zip(vocabulary.fields, vocabulary.table_sizes, strict=True):
+def _check_table_sizes(sizes: dict[str, int]) -> None:
+    for name, size in sizes.items():
         if size > LARGEST_TABLE:
             raise InputError(
-                f"field {name}: {size} ids, but ids are below {LARGEST_TABLE}; raise --threshold or lower hash_buckets"
+                f"table {name}: {size} ids, but ids are below {LARGEST_TABLE}; raise --threshold or lower hash_buckets"
             )
 
 
@@ -150,10 +178,10 @@ def _check_splits(splits: dict[str, DataSplit], schema: Schema, settings: Prepro
     if not splits or ("train" not in splits and not settings.vocabulary):
         raise InputError(f"--data_path {settings.data_path}: no valid row for training; check the file and the schema")
     for name, split in splits.items():
-        if split.positives[0] in (0, split.rows):
-            known = f"positive: {schema.positive}, negative: {', '.join(schema.negative) or 'every other value'}"
-            which = "negative" if split.positives[0] else "positive"
-            print(f"warning: {name} has no {which} row; check the schema's labels ({known})", file=sys.stderr)
+        for (label, rule), positives in zip(schema.labels.items(), split.positives, strict=True):
+            if positives in (0, split.rows):
+                which = "negative" if positives else "positive"
+                print(f"warning: {name} has no {which} row of label {label}; check its rule ({rule})", file=sys.stderr)
     absent = [split for split in SPLITS if split not in splits]
     if absent and schema.split == "files":
         print(f"note: no rows for {' and '.join(absent)}; left out", file=sys.stderr)

@@ -4,9 +4,10 @@ import numpy as np
 from numba import njit
 
 NEWLINE = 10
-IGNORED, LABEL = -1, -2
-"""Roles of columns; a role from 0 on is a dense column's place, and after those a sparse one's."""
-WRONG_COLUMNS, WRONG_LABEL, WRONG_NUMBER = 1, 2, 3
+IGNORED, FIRST_LABEL = -1, -2
+"""Roles of columns; FIRST_LABEL and those below are the labels', a role from 0 on is the place of a dense column, and
+after those of a column of tokens, and after those of a sequence."""
+WRONG_COLUMNS, WRONG_LABEL, WRONG_NUMBER, WRONG_COUNT, WRONG_QUOTES = 1, 2, 3, 4, 5
 """What is wrong with a row."""
 
 _RETURN, _BLANK = 13, 32
@@ -92,11 +93,11 @@ def _hash(words, key, start, end):
 
 
 @_inlined
-def _equal(data, start, end, text):
-    if end - start != text.size:
+def _equal(data, start, end, texts, first, last):
+    if end - start != last - first:
         return False
-    for place in range(text.size):  # noqa: SIM110 (numba wants the loop)
-        if data[start + place] != text[place]:
+    for place in range(last - first):  # noqa: SIM110 (numba wants the loop)
+        if data[start + place] != texts[first + place]:
             return False
     return True
 
@@ -115,7 +116,7 @@ def _digits(data, place, end, mantissa, used, exponent, step):
     return place, mantissa, used, exponent
 
 
-@_inlined
+@_without_references
 def _number(data, start, end):
     """The number in data[start:end], and whether there is one that a float32 can hold."""
     place = start
@@ -165,14 +166,14 @@ def _is_blank(byte):
 
 @_inlined
 def _next_field(data, place, delimiter, quote):
-    """Where the value from `place` on starts and ends, and where its delimiter or newline stands."""
-    start, inside = place, False
+    """Where the value from `place` on starts and ends, where its delimiter stands, and whether its quotes are right."""
+    start, quotes = place, 0
     while True:
         while data[place] != delimiter and data[place] != NEWLINE and data[place] != quote:
             place += 1
         if data[place] == quote:
-            inside = not inside
-        elif not inside or data[place] == NEWLINE:
+            quotes += 1
+        elif quotes % 2 == 0 or data[place] == NEWLINE:
             break
         place += 1
     end = place
@@ -180,22 +181,26 @@ def _next_field(data, place, delimiter, quote):
         start += 1
     while start < end and _is_blank(data[end - 1]):
         end -= 1
-    if end - start >= 2 and data[start] == quote and data[end - 1] == quote:
-        return start + 1, end - 1, place
-    return start, end, place
+    if quotes > 0 and end - start >= 2 and data[start] == quote:
+        if quotes != 2 or data[end - 1] != quote:
+            return start, end, place, False
+        return start + 1, end - 1, place, True
+    return start, end, place, True
 
 
 @_inlined
-def _label(data, start, end, positive, negatives, ends):
-    """1, 0, or -1 for a value that is no label."""
-    if _equal(data, start, end, positive):
-        return 1
-    if ends.size == 1:
-        return 0 if end > start else -1
-    for which in range(ends.size - 1):
-        if _equal(data, start, end, negatives[ends[which] : ends[which + 1]]):
+def _label(data, start, end, texts, ends, rules, least, label):
+    """1, 0, or -1 for a value that is no label; `rules` says which of the texts are positive, and which negative."""
+    if least[label] == least[label]:  # not NaN
+        number, right = _number(data, start, end)
+        return int(number >= least[label]) if right else -1
+    for which in range(rules[label, 0], rules[label, 1]):
+        if _equal(data, start, end, texts, ends[which], ends[which + 1]):
+            return 1
+    for which in range(rules[label, 1], rules[label, 2]):
+        if _equal(data, start, end, texts, ends[which], ends[which + 1]):
             return 0
-    return -1
+    return 0 if rules[label, 1] == rules[label, 2] and end > start else -1
 
 
 @_inlined
@@ -214,6 +219,60 @@ def _is_blank_line(data, place):
     return data[place] == NEWLINE or (data[place] == _RETURN and place + 1 < data.size and data[place + 1] == NEWLINE)
 
 
+@_inlined
+def _next_place(data, place, stop, separator):
+    """Where the next value of a sequence starts and ends, and where its separator stands, or the sequence ends."""
+    start = place
+    while place < stop and data[place] != separator:
+        place += 1
+    end = place
+    while start < end and _is_blank(data[start]):
+        start += 1
+    while start < end and _is_blank(data[end - 1]):
+        end -= 1
+    return start, end, place
+
+
+@_without_references
+def _read_sequences(data, words, key, separator, missing, spans, places, row, tokens, lengths, numbers):
+    """Read one row's sequences.
+
+    Args:
+        spans: (S + N, 4): column, start and end of each sequence of tokens, then of numbers; room for a count.
+        places: (S + N, 3): for each, its first column in `tokens` or `numbers`, how many it has there, and the sequence
+            that its numbers are beside, or -1.
+
+    Returns:
+        what is wrong, 0 for nothing; the column, and two numbers that `RowParser.explain` knows to read.
+    """
+    for which in range(spans.shape[0]):
+        column, start, stop = spans[which, 0], spans[which, 1], spans[which, 2]
+        first, length, beside = places[which, 0], places[which, 1], places[which, 2]
+        count = 0 if start == stop else 1
+        for place in range(start, stop):
+            count += data[place] == separator
+        spans[which, 3] = count
+        if beside >= 0 and count != spans[beside, 3]:
+            return WRONG_COUNT, column, count, spans[beside, 3]
+        place = start
+        for value in range(count):
+            start, end, place = _next_place(data, place, stop, separator)
+            place += 1
+            target = value - max(count - length, 0)  # the last ones are kept
+            absent = start == end or (missing.size > 0 and _equal(data, start, end, missing, 0, missing.size))
+            if beside >= 0:
+                number, right = (0.0, True) if absent else _number(data, start, end)
+                if not right:
+                    return WRONG_NUMBER, column, start, end
+                if target >= 0:
+                    numbers[row, first + target] = number
+            elif target >= 0:
+                tokens[row, first + target] = _hash(words, key, start, start if absent else end)
+        if beside < 0:
+            lengths[row, which] = min(count, length)
+    return 0, 0, 0, 0
+
+
 @_without_references
 def parse_text(
     data,
@@ -221,15 +280,22 @@ def parse_text(
     key,
     delimiter,
     quote,
+    separator,
     roles,
     members,
     missing,
-    positive,
-    negatives,
+    texts,
     ends,
+    rules,
+    least,
+    places,
+    spans,
     label,
     dense,
     tokens,
+    sequences,
+    lengths,
+    numbers,
     rows,
     bad,
 ):
@@ -239,7 +305,7 @@ def parse_text(
         the numbers of well-formed and of malformed rows.
     """
     place, line, row, good, bad_count = 0, 0, 0, 0, 0
-    dense_count = dense.shape[1]
+    dense_count, first_sequence = dense.shape[1], dense.shape[1] + tokens.shape[0] - members.shape[0]
     while place < data.size and row < rows.size:
         if _is_blank_line(data, place):
             place += 1 if data[place] == NEWLINE else 2
@@ -247,19 +313,25 @@ def parse_text(
             continue
         column, reason, where, value_start, value_end = 0, 0, 0, 0, 0
         while column == 0 or data[place - 1] != NEWLINE:
-            start, end, place = _next_field(data, place, delimiter, quote)
+            start, end, place, quoted = _next_field(data, place, delimiter, quote)
+            if not quoted and reason == 0:
+                reason, where, value_start, value_end = WRONG_QUOTES, column, start, end
             if column < roles.size and roles[column] != IGNORED:
                 role, wrong = roles[column], 0
-                absent = start == end or (missing.size > 0 and _equal(data, start, end, missing))
-                if role >= dense_count:
+                absent = start == end or (missing.size > 0 and _equal(data, start, end, missing, 0, missing.size))
+                if role >= first_sequence:
+                    which = role - first_sequence
+                    spans[which, 0], spans[which, 1], spans[which, 2] = column, start, start if absent else end
+                elif role >= dense_count:
                     tokens[role - dense_count, good] = _hash(words, key, start, start if absent else end)
                 elif role >= 0:
                     number, right = (0.0, True) if absent else _number(data, start, end)
                     dense[good, role] = number
                     wrong = 0 if right else WRONG_NUMBER
                 else:
-                    value = _label(data, start, end, positive, negatives, ends)
-                    label[good] = max(value, 0)
+                    which = FIRST_LABEL - role
+                    value = _label(data, start, end, texts, ends, rules, least, which)
+                    label[good, which] = max(value, 0)
                     wrong = 0 if value >= 0 else WRONG_LABEL
                 if wrong != 0 and reason == 0:
                     reason, where, value_start, value_end = wrong, column, start, end
@@ -267,9 +339,14 @@ def parse_text(
             place += 1
         if column != roles.size:
             reason, where = WRONG_COLUMNS, column
+        if reason == 0 and places.shape[0] > 0:
+            reason, where, value_start, value_end = _read_sequences(
+                data, words, key, separator, missing, spans, places, good, sequences, lengths, numbers
+            )
         if reason:
             bad[bad_count] = (line, reason, where, value_start, value_end)
             bad_count += 1
+            sequences[good], numbers[good] = 0, 0  # what was read of it
         else:
             _cross(tokens, good, members)
             rows[good] = row

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from utils.data.dense import DenseTransform, needs_statistics
-from utils.data.schema import SCHEMA_FILE, TRANSFORMS
+from utils.data.schema import LONGEST_SEQUENCE, SCHEMA_FILE, TRANSFORMS
 from utils.data.splits import SPLITS
 from utils.data.typed_json import from_json
 from utils.data.vocabulary import VOCABULARY_FILE
@@ -29,8 +29,6 @@ RECORDS_FILE = "records.npy"
 FORMAT_VERSION = 4
 LARGEST_TABLE = 2**31 - 1
 """Ids of one table: they are int32."""
-MAX_LENGTH = 16_384
-"""Tokens of one sequence that a row keeps, at most."""
 PADDING = -1
 """The id of a place in which a sequence has no token."""
 
@@ -122,6 +120,8 @@ class DataManifest:
     group: str
     """The column by whose token rows belong together; empty: there is none."""
     dense_transform: DenseTransform
+    bucket_edges: dict[str, tuple[float, ...]]
+    """Of each dense column that is a field too: where one quantile token ends and the next begins."""
     split_rule: str
     seed: int
     threshold: int
@@ -173,6 +173,7 @@ class DataManifest:
             "crosses": self.crosses,
             "dense_columns": self.dense_columns,
             "dense_transform": dataclasses.asdict(self.dense_transform),
+            "bucket_edges": self.bucket_edges,
             "hash_key": self.hash_key,
             "vocabulary_sha256": self.vocabulary_sha256,
         }
@@ -274,6 +275,7 @@ def _conditions(data: DataManifest) -> Iterator[tuple[bool, str]]:
     yield transform.kind in TRANSFORMS, "dense_transform.kind"
     yield len(transform.center) == len(transform.scale) == fitted, "dense_transform"
     yield 0.0 not in transform.scale, "dense_transform.scale"
+    yield data.bucket_edges.keys() <= set(data.dense_columns), "bucket_edges"
     yield bool(data.splits) and data.splits.keys() <= set(SPLITS), "splits"
     yield bool(data.labels), "labels"
     for table in data.tables:
@@ -282,7 +284,7 @@ def _conditions(data: DataManifest) -> Iterator[tuple[bool, str]]:
     for one in (*data.fields, *data.sequences):
         yield 0 <= one.table < len(data.tables), f"table of {one.name}"
     for sequence in data.sequences:
-        yield 1 <= sequence.length <= MAX_LENGTH, f"length of {sequence.name}"
+        yield 1 <= sequence.length <= LONGEST_SEQUENCE, f"length of {sequence.name}"
     for numbers in data.numbers:
         yield numbers.sequence in {sequence.name for sequence in data.sequences}, f"sequence of {numbers.name}"
     for name, split in data.splits.items():

@@ -1,7 +1,5 @@
 """Raw rows to be scored: with or without labels, their columns in the order of their own header line."""
 
-import dataclasses
-
 import numpy as np
 
 from utils.data.kernels import count_rows
@@ -16,7 +14,7 @@ class ServingRows:
     """Parses the raw rows of one file or stream, piece by piece.
 
     The first line that is not blank tells their layout. Where the schema says `header: true` it names the columns, in
-    any order, with or without the label; else its column count tells whether there is a label.
+    any order, with or without labels; else its column count tells whether the labels are there.
     """
 
     def __init__(self, schema: Schema, first_line: int = 1, hash_key: int = 0) -> None:
@@ -34,7 +32,7 @@ class ServingRows:
         """
         if self._parser is None:
             data = self._read_layout(data.removeprefix(_UTF_8_MARK))
-        parser = self._parser or RowParser(self.schema, hash_key=self._hash_key)
+        parser = self._parser or RowParser(self.schema, self._hash_key)
         self._refuse_names(data)
         text = np.frombuffer(data, np.uint8)
         rows, lines = count_rows(text)
@@ -63,19 +61,19 @@ class ServingRows:
         schema, values = self.schema, split_line(self.schema, line)
         if schema.header:
             self._check_header(values)
-            columns = values if schema.label in values else (*values, schema.label)
-            found = dataclasses.replace(schema, columns=columns)
-            self._parser = RowParser(found, schema.label in values, self._hash_key)
+            self._parser = RowParser(schema, self._hash_key, values)
             self._names = line
             return
-        self._parser = RowParser(schema, len(values) != len(schema.columns) - 1, self._hash_key)
-        self._names = schema.delimiter.join(self._parser.columns).encode()
-        if [value.casefold() for value in values] == [name.casefold() for name in self._parser.columns]:
+        has_labels = len(values) != len(schema.columns) - len(schema.labels)
+        columns = tuple(name for name in schema.columns if has_labels or name not in schema.labels)
+        self._parser = RowParser(schema, self._hash_key, columns)
+        self._names = schema.delimiter.join(columns).encode()
+        if [value.casefold() for value in values] == [name.casefold() for name in columns]:
             raise InputError(f"line {self._line} names the columns, and the schema says no header: true; remove it")
 
     def _check_header(self, names: tuple[str, ...]) -> None:
         wanted = {*self.schema.columns}
-        missing = sorted(wanted - {self.schema.label, *names})
+        missing = sorted(wanted - {*self.schema.labels, *names})
         strange = [name for place, name in enumerate(names) if name not in wanted or name in names[:place]]
         if missing or strange:
             fault = f"does not name '{missing[0]}'" if missing else f"must not name '{strange[0]}', or not twice"

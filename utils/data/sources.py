@@ -86,21 +86,24 @@ def resolve_columns(schema: Schema, sources: tuple[Source, ...]) -> Schema:
             if sorted(map(str.lower, names)) == sorted(map(str.lower, schema.columns)):
                 raise InputError(f"{path}: line 1 has the column names; say header: true in the schema")
             continue
+        if not schema.quote and any(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
+            raise InputError(f"{path}: line 1 has quotes around its names; give quote: '\"' in the schema")
         if schema.columns and names != schema.columns:
             raise InputError(f"{path}: line 1 names other columns than the schema or the file before; make them alike")
         schema = schema.with_columns(names, str(path))
     return schema
 
 
-def read_blocks(source: Source, header: bool, limit: int | None = None) -> Iterator[Block]:
+def read_blocks(source: Source, header: bool, limit: int | None = None, pieces: int = 1) -> Iterator[Block]:
     """Read a source as blocks, one block ahead of its consumer.
 
     Args:
         source: the files.
         header: whether each file's first line is to be left out.
         limit: stop after this many rows.
+        pieces: into how many the usual block is cut.
     """
-    blocks = _read(source, header, limit)
+    blocks = _read(source, header, limit, max(BLOCK_BYTES // pieces, 1))
     with ThreadPoolExecutor(1) as reader:
         upcoming = reader.submit(next, blocks, None)
         while (block := upcoming.result()) is not None:
@@ -134,11 +137,11 @@ def read_checked(path: Path, read: Callable[..., bytes], *arguments: int) -> byt
         raise InputError(f"{path}: cannot be read ({error}); the file may be damaged") from None
 
 
-def _read(source: Source, header: bool, limit: int | None) -> Iterator[Block]:
+def _read(source: Source, header: bool, limit: int | None, block_bytes: int) -> Iterator[Block]:
     row = 0
     for path in source.files:
         line = 1
-        for text in _read_lines(path):
+        for text in _read_lines(path, block_bytes):
             if header and line == 1:
                 text = text[text.find(b"\n") + 1 or len(text) :]
                 line = 2
@@ -152,10 +155,10 @@ def _read(source: Source, header: bool, limit: int | None) -> Iterator[Block]:
                 return
 
 
-def _read_lines(path: Path) -> Iterator[bytes]:
-    """A file's bytes in pieces of about BLOCK_BYTES that end at a line's end."""
+def _read_lines(path: Path, block_bytes: int) -> Iterator[bytes]:
+    """A file's bytes in pieces of about `block_bytes` that end at a line's end."""
     with open_text(path) as file:
-        while piece := read_checked(path, file.read, BLOCK_BYTES):
+        while piece := read_checked(path, file.read, block_bytes):
             yield piece if piece.endswith(b"\n") else piece + read_checked(path, file.readline)
 
 

@@ -5,81 +5,145 @@ from functools import cached_property
 
 import numpy as np
 
-from utils.data.kernels import IGNORED, LABEL, NEWLINE, WRONG_COLUMNS, WRONG_LABEL, parse_text
+from utils.data.kernels import (
+    FIRST_LABEL,
+    IGNORED,
+    NEWLINE,
+    WRONG_COLUMNS,
+    WRONG_COUNT,
+    WRONG_LABEL,
+    WRONG_QUOTES,
+    parse_text,
+)
 from utils.data.schema import Schema
 
 
 @dataclass(frozen=True, eq=False)
 class ParsedRows:
-    """The rows of a block of text: n well-formed ones, k malformed ones, d dense columns, f fields."""
+    """The rows of a block of input: n well-formed ones, k malformed ones; as the schema's columns say."""
 
     label: np.ndarray
-    """uint8 (n,); all 0 where the text has no label column."""
+    """uint8 (n, T); all 0 where the input has no label columns."""
     dense: np.ndarray
-    """float32 (n, d), untransformed."""
+    """float32 (n, dense columns), untransformed."""
     tokens: np.ndarray
-    """uint64 (f, n): hashes of the tokens' bytes, injective on tokens of up to 8 bytes."""
+    """uint64 (sparse columns and crosses, n): hashes of the tokens' bytes, injective on tokens of up to 8 bytes."""
+    sequences: np.ndarray
+    """uint64 (n, L): hashes of each sequence's tokens, `length` columns each, oldest first; 0 where it has none."""
+    lengths: np.ndarray
+    """int32 (n, S): how many tokens of each sequence there are."""
+    numbers: np.ndarray
+    """float32 (n, N): numbers beside sequences, as many columns each as its sequence has; 0 where that has no token."""
+    groups: np.ndarray | None
+    """uint64 (n,): hashes of the group's tokens; None where the schema names no group."""
     rows: np.ndarray
     """int64 (n,): which row of the block each is; blank lines are no rows."""
     bad: np.ndarray
-    """int64 (k, 5): line of the block (from 0), reason, column or column count, and the value's place."""
+    """int64 (k, 5): line of the block (from 0), reason, column or column count, and two numbers for `explain`."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowParser:
-    """Parses text of one schema, with or without the label column."""
+    """Parses text of one schema."""
 
     schema: Schema
-    with_label: bool = True
     hash_key: int = 0
     """What the tokens' hashes start from, 64 bits."""
+    columns: tuple[str, ...] = ()
+    """What a line has, in order (default: the schema's columns); labels are read if all of them are there."""
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns that a line must have."""
-        names = self.schema.columns
-        return names if self.with_label else tuple(name for name in names if name != self.schema.label)
+    def names(self) -> tuple[str, ...]:
+        """The columns that a line has."""
+        return self.columns or self.schema.columns
 
     def parse(self, data: np.ndarray, rows: int) -> ParsedRows:
         """Parse the first `rows` rows of `data`, read-only uint8 text that starts at a line's beginning."""
-        schema = self.schema
+        schema, own_group = self.schema, self._has_own_group
         if rows and (data[-1] != NEWLINE or len(data) < 16):  # the kernel stops at newlines and reads words of 8 bytes
             data = np.frombuffer(data.tobytes() + b"\n" * 16, np.uint8)
-        label = np.zeros(rows, np.uint8)
+        label = np.zeros((rows, len(schema.labels)), np.uint8)
         dense = np.empty((rows, len(schema.dense)), np.float32)
-        tokens = np.empty((len(schema.field_names), rows), np.uint64)
-        places = np.empty(rows, np.int64)
-        bad = np.empty((rows, 5), np.int64)
-        rows_found = label, dense, tokens, places, bad
-        good_count, bad_count = parse_text(data, _words(data), np.uint64(self.hash_key), *self._layout, *rows_found)
+        tokens = np.empty((own_group + len(schema.sparse) + len(schema.crosses), rows), np.uint64)
+        sequences = np.zeros((rows, sum(schema.token_sequences.values())), np.uint64)
+        lengths = np.zeros((rows, len(schema.token_sequences)), np.int32)
+        numbers = np.zeros((rows, schema.number_columns), np.float32)
+        places, bad = np.empty(rows, np.int64), np.empty((rows, 5), np.int64)
+        spans = np.empty((len(schema.sequences), 4), np.int64)
+        found = spans, label, dense, tokens, sequences, lengths, numbers, places, bad
+        good_count, bad_count = parse_text(data, _words(data), np.uint64(self.hash_key), *self._layout, *found)
+        tokens = tokens[:, :good_count]
+        by_row = (array[:good_count] for array in (sequences, lengths, numbers))
+        group = (0 if own_group else schema.sparse.index(schema.group)) if schema.group else None
         return ParsedRows(
-            label[:good_count], dense[:good_count], tokens[:, :good_count], places[:good_count], bad[:bad_count]
+            label[:good_count],
+            dense[:good_count],
+            tokens[own_group:],
+            *by_row,
+            None if group is None else tokens[group],
+            places[:good_count],
+            bad[:bad_count],
         )
 
     def explain(self, bad: np.ndarray, data: np.ndarray) -> str:
         """Say what is wrong with one row of `ParsedRows.bad`."""
         _, reason, column, start, end = (int(number) for number in bad)
         if reason == WRONG_COLUMNS:
-            return f"found {column} columns, the schema says {len(self.columns)}"
+            return f"found {column} columns, the schema says {len(self.names)}"
+        name = self.names[column]
+        if reason == WRONG_COUNT:
+            return f"{name} has {start} values beside {end} of {self.schema.number_sequences[name]}"
         value = bytes(data[start : min(end, start + 40)]).decode(errors="replace")
         if reason == WRONG_LABEL:
-            known = ", ".join((self.schema.positive, *self.schema.negative))
-            return f"label '{value}' is none of {known}"
-        return f"{self.columns[column]} '{value}' is no finite number"
+            rule = self.schema.labels[name]
+            known = ", ".join((*rule.positive, *rule.negative))
+            return f"{name} '{value}' is " + (f"none of {known}" if rule.least is None else "no finite number")
+        if reason == WRONG_QUOTES:
+            return f"{name} {value} has quotes inside quotes; only a whole value is quoted"
+        return f"{name} '{value}' is no finite number"
+
+    @property
+    def _has_own_group(self) -> bool:
+        """Whether the group's column is none of the sparse ones; its tokens come before theirs then."""
+        return bool(self.schema.group) and self.schema.group not in self.schema.sparse
 
     @cached_property
     def _layout(self) -> tuple:
         schema = self.schema
-        role = {schema.label: LABEL} | {name: place for place, name in enumerate(schema.dense + schema.sparse)}
-        roles = np.array([role.get(name, IGNORED) for name in self.columns], np.int64)
-        negatives = [text.encode() for text in schema.negative]
+        inputs = (*schema.dense, *([schema.group] if self._has_own_group else []), *schema.sparse)
+        inputs += (*schema.token_sequences, *schema.number_sequences)
+        role = {name: place for place, name in enumerate(inputs)}
+        if set(schema.labels) <= set(self.names):
+            role |= {name: FIRST_LABEL - place for place, name in enumerate(schema.labels)}
+        roles = np.array([role.get(name, IGNORED) for name in self.names], np.int64)
+        first = int(self._has_own_group)
         members = np.full((len(schema.crosses), max(map(len, schema.crosses), default=0)), -1, np.int64)
         for place, names in enumerate(schema.crosses):
-            members[place, : len(names)] = [schema.sparse.index(name) for name in names]
-        quote = ord(schema.quote) if schema.quote else -1
-        ends = np.cumsum([0, *map(len, negatives)])
-        texts = (schema.missing.encode(), schema.positive.encode(), b"".join(negatives))
-        return (ord(schema.delimiter), quote, roles, members, *(np.frombuffer(text, np.uint8) for text in texts), ends)
+            members[place, : len(names)] = [first + schema.sparse.index(name) for name in names]
+        characters = (ord(character) if character else -1 for character in (schema.delimiter, schema.quote))
+        missing = np.frombuffer(schema.missing.encode(), np.uint8)
+        return (*characters, ord(schema.sequence_separator), roles, members, missing, *_rules(schema), _places(schema))
+
+
+def _rules(schema: Schema) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The labels' rules: all texts and where each ends; per label which are its own; the least number, or NaN."""
+    texts, rules = [], []
+    for rule in schema.labels.values():
+        first = len(texts)
+        texts += [text.encode() for text in (*rule.positive, *rule.negative)]
+        rules.append((first, first + len(rule.positive), len(texts)))
+    least = [np.nan if rule.least is None else rule.least for rule in schema.labels.values()]
+    ends = np.cumsum([0, *map(len, texts)])
+    return np.frombuffer(b"".join(texts), np.uint8), ends, np.array(rules, np.int64), np.array(least, np.float64)
+
+
+def _places(schema: Schema) -> np.ndarray:
+    """Of each sequence of tokens, then of numbers: first column, columns, and which sequence it is beside or -1."""
+    lengths, places = schema.token_sequences, []
+    for name, beside in (*((name, "") for name in lengths), *schema.number_sequences.items()):
+        first = sum(place[1] for place in places if (place[2] >= 0) == bool(beside))
+        places.append((first, lengths[beside or name], list(lengths).index(beside) if beside else -1))
+    return np.array(places, np.int64).reshape(-1, 3)
 
 
 def split_line(schema: Schema, line: bytes) -> tuple[str, ...]:

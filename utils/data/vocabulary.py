@@ -1,9 +1,11 @@
-"""Vocabularies: token hash → id, per field.
+"""Vocabularies: token hash → id, one vocabulary a table.
 
-Tokens are sorted by hash, and a token's id is 1 + its rank, so that a table cut into row ranges has its hot tokens
-spread evenly. Id 0 is "unknown". A hashed field has no tokens: its ids are 1 + hash mod (buckets - 1).
+Fields and sequences that share a table share its tokens. Tokens are sorted by hash, and each has its own id. A new
+vocabulary's are 1 + a token's rank, so that a table cut into row ranges has its hot tokens spread evenly. Id 0 is
+"unknown". A hashed table has no tokens: its ids are 1 + hash mod (size - 1).
 """
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +24,7 @@ _ONE = np.uint64(1)
 
 
 class TokenCounter:
-    """Counts the tokens of one field in an open-addressing table that grows; 12 bytes a slot, at most 3/5 full."""
+    """Counts the tokens of one table in an open-addressing table that grows; 12 bytes a slot, at most 3/5 full."""
 
     def __init__(self) -> None:
         self._keys, self._counts = _new_table(_EMPTY_SLOTS)
@@ -49,64 +51,75 @@ class TokenCounter:
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The tokens of f fields, m tokens in all."""
+    """The tokens of t tables, m tokens in all."""
 
-    fields: tuple[str, ...]
-    buckets: np.ndarray
-    """int64 (f,): table size of a hashed field, 0 for one with tokens."""
+    tables: tuple[str, ...]
+    sizes: np.ndarray
+    """int64 (t,): how many ids each table has, the unknown's included."""
+    hashed: np.ndarray
+    """bool (t,): whether a table's ids are hashes, not those of its tokens."""
     offsets: np.ndarray
-    """int64 (f + 1,): where each field's tokens begin in `keys`."""
+    """int64 (t + 1,): where each table's tokens begin in `keys`."""
     keys: np.ndarray
-    """uint64 (m,): token hashes, sorted within a field."""
+    """uint64 (m,): token hashes, sorted within a table."""
+    ids: np.ndarray
+    """int32 (m,): each token's id."""
     counts: np.ndarray
     """uint32 (m,): how often each token was seen in the training split."""
     unknown_counts: np.ndarray
-    """int64 (f,): how often tokens below the threshold were seen, which is how often training looks id 0 up."""
+    """int64 (t,): how often tokens below the threshold were seen, which is how often training looks id 0 up."""
 
     @classmethod
     def collect(
-        cls, fields: tuple[str, ...], counters: tuple[TokenCounter | int, ...], thresholds: tuple[int, ...]
+        cls, tables: tuple[str, ...], counters: tuple[TokenCounter | int, ...], thresholds: tuple[int, ...]
     ) -> "Vocabulary":
-        """Make a vocabulary from one counter a field, or a number of hash buckets in its place."""
+        """Make a vocabulary from one counter a table, or a number of hash buckets in its place."""
         nothing = (np.empty(0, np.uint64), np.empty(0, np.uint32), 0)
         found = [
             nothing if isinstance(counter, int) else counter.seen(threshold)
             for counter, threshold in zip(counters, thresholds, strict=True)
         ]
+        sizes = [
+            counter if isinstance(counter, int) else len(keys) + 1
+            for counter, (keys, _, _) in zip(counters, found, strict=True)
+        ]
         return cls(
-            fields=fields,
-            buckets=np.array([counter if isinstance(counter, int) else 0 for counter in counters], np.int64),
+            tables=tables,
+            sizes=np.array(sizes, np.int64),
+            hashed=np.array([isinstance(counter, int) for counter in counters], bool),
             offsets=np.cumsum([0, *(len(keys) for keys, _, _ in found)], dtype=np.int64),
-            keys=np.concatenate([keys for keys, _, _ in found]),
-            counts=np.concatenate([counts for _, counts, _ in found]),
+            keys=np.concatenate([np.empty(0, np.uint64), *(keys for keys, _, _ in found)]),
+            ids=np.concatenate(
+                [np.empty(0, np.int32), *(1 + np.arange(len(keys), dtype=np.int32) for keys, _, _ in found)]
+            ),
+            counts=np.concatenate([np.empty(0, np.uint32), *(counts for _, counts, _ in found)]),
             unknown_counts=np.array([others for _, _, others in found], np.int64),
         )
 
-    @property
-    def table_sizes(self) -> tuple[int, ...]:
-        """Ids of each field, the unknown's included."""
-        sizes = np.where(self.buckets > 0, self.buckets, np.diff(self.offsets) + 1)
-        return tuple(int(size) for size in sizes)
+    def look_up(self, tokens: np.ndarray, tables: np.ndarray, columns: np.ndarray, ids: np.ndarray) -> None:
+        """Write the ids of token hashes, uint64 (f, n), of these tables into these columns of `ids`, int32 (n, C)."""
+        _look_up(tokens, tables, columns, self.sizes, self.hashed, self.offsets, self.keys, self.ids, *self._index, ids)
 
-    def counts_of(self, field: int) -> np.ndarray | None:
-        """How often each id of a field came up in the training split, int64 (table size,); None for a hashed field."""
-        if self.buckets[field]:
-            return None
-        counts = self.counts[self.offsets[field] : self.offsets[field + 1]]
-        return np.concatenate([self.unknown_counts[field : field + 1], counts.astype(np.int64)])
+    def look_up_sequences(
+        self, tokens: np.ndarray, lengths: np.ndarray, tables: np.ndarray, ends: np.ndarray, ids: np.ndarray
+    ) -> None:
+        """Write the ids of sequences' tokens into `ids`; places without a token are left as they are.
 
-    def lookup(self, tokens: np.ndarray) -> np.ndarray:
-        """Ids, int32 (n, f), of token hashes, uint64 (f, n)."""
-        ids = np.empty(tokens.shape[::-1], np.int32)
-        _lookup(tokens, self.buckets, self.offsets, self.keys, *self._index, ids)
-        return ids
+        Args:
+            tokens: uint64 (n, L).
+            lengths: int32 (n, S), how many tokens each sequence has.
+            tables: int64 (S,).
+            ends: int64 (S + 1,): where each sequence's columns begin.
+            ids: int32 (n, L).
+        """
+        of_tables = self.sizes, self.hashed, self.offsets, self.keys, self.ids
+        _look_up_sequences(tokens, lengths, tables, ends, *of_tables, *self._index, ids)
 
     def save(self, path: Path) -> None:
         """Write the vocabulary as one .npz file; equal vocabularies give equal bytes."""
-        arrays = (self.buckets, self.offsets, self.keys, self.counts, self.unknown_counts)
-        names = ("buckets", "offsets", "keys", "counts", "unknown_counts")
+        arrays = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         with path.open("wb") as file:
-            np.savez(file, fields=np.array(self.fields), **dict(zip(names, arrays, strict=True)))
+            np.savez(file, **arrays | {"tables": np.array(self.tables, np.str_)})
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -114,7 +127,7 @@ class Vocabulary:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 stored = {name: arrays[name] for name in arrays.files}
-                return cls(fields=tuple(stored.pop("fields").tolist()), **stored)
+                return cls(tables=tuple(stored.pop("tables").tolist()), **stored)
         except FileNotFoundError:
             raise InputError(f"{path}: not found; give the folder of a finished conversion") from None
         except Exception as error:  # np.load raises whatever zip and array parsing raise
@@ -122,9 +135,9 @@ class Vocabulary:
 
     @cached_property
     def _index(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Per field, how far to shift a hash to get its bucket, and where the field's buckets begin in `starts`.
+        """Per table, how far to shift a hash to get its bucket, and where the table's buckets begin in `starts`.
 
-        `starts` gives for each bucket (half a token to one on average) where its tokens begin within the field.
+        `starts` gives for each bucket (half a token to one on average) where its tokens begin within the table.
         """
         sizes = np.diff(self.offsets)
         bits = np.maximum(np.frexp(sizes.astype(np.float64))[1], 1).astype(np.int64)
@@ -137,13 +150,32 @@ class Vocabulary:
 
 @njit(nogil=True, cache=True)
 def count_unknown(ids: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """How many of the chosen rows have id 0, int64 (f,); `ids` is int32 (n, f), `chosen` bool (n,)."""
+    """How many of the chosen rows have id 0, int64 (C,); `ids` is int32 (n, C), `chosen` bool (n,)."""
     counts = np.zeros(ids.shape[1], np.int64)
     for row in range(ids.shape[0]):
         if chosen[row]:
-            for field in range(ids.shape[1]):
-                counts[field] += ids[row, field] == 0
+            for column in range(ids.shape[1]):
+                counts[column] += ids[row, column] == 0
     return counts
+
+
+@njit(nogil=True, cache=True)
+def tokens_there(tokens: np.ndarray, lengths: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """The tokens of the chosen rows of one sequence, one after the other.
+
+    Args:
+        tokens: uint64 (n, length).
+        lengths: int32 (n,), how many tokens each row has.
+        chosen: bool (n,).
+    """
+    found = np.empty((lengths * chosen).sum(), np.uint64)
+    count = 0
+    for row in range(lengths.size):
+        if chosen[row]:
+            for place in range(lengths[row]):
+                found[count] = tokens[row, place]
+                count += 1
+    return found
 
 
 def _new_table(slots: int) -> tuple[np.ndarray, np.ndarray]:
@@ -197,31 +229,57 @@ def _fill_starts(keys, offsets, shifts, first, starts):
 
 
 @njit(nogil=True, cache=True)
-def _lookup(tokens, buckets, offsets, keys, shifts, first, starts, ids):
-    fields, rows = tokens.shape
+def _look_up(tokens, tables, columns, sizes, hashed, offsets, keys, key_ids, shifts, first, starts, ids):
+    rows = tokens.shape[1]
     for tile in range(0, rows, _ROWS_A_TILE):
         end = min(tile + _ROWS_A_TILE, rows)
-        for field in range(fields):
-            if buckets[field] > 0:
-                _hash_tile(tokens[field], tile, end, np.uint64(buckets[field] - 1), ids[:, field])
+        for field in range(tables.size):
+            table, its = tables[field], ids[:, columns[field]]
+            if hashed[table]:
+                _hash_tile(tokens[field], tile, end, np.uint64(sizes[table] - 1), its)
             else:
-                field_keys = keys[offsets[field] : offsets[field + 1]]
-                field_starts = starts[first[field] : first[field + 1]]
-                _find_tile(tokens[field], tile, end, field_keys, field_starts, shifts[field], ids[:, field])
+                some = slice(offsets[table], offsets[table + 1])
+                its_starts = starts[first[table] : first[table + 1]]
+                _find_tile(tokens[field], tile, end, keys[some], key_ids[some], its_starts, shifts[table], its)
 
 
 @njit(nogil=True, cache=True)
 def _hash_tile(tokens, begin, end, modulus, ids):
     for row in range(begin, end):
-        ids[row] = 1 + np.int64(tokens[row] % modulus)
+        ids[row] = _hashed_id(tokens[row], modulus)
 
 
 @njit(nogil=True, cache=True)
-def _find_tile(tokens, begin, end, keys, starts, shift, ids):
+def _find_tile(tokens, begin, end, keys, key_ids, starts, shift, ids):
     for row in range(begin, end):
-        token = tokens[row]
-        bucket = np.int64(token >> shift)
-        place, stop = starts[bucket], starts[bucket + 1]
-        while place < stop and keys[place] < token:
-            place += 1
-        ids[row] = place + 1 if place < stop and keys[place] == token else 0
+        ids[row] = _id_of(tokens[row], keys, key_ids, starts, shift)
+
+
+@njit(nogil=True, cache=True)
+def _look_up_sequences(
+    tokens, lengths, tables, ends, sizes, hashed, offsets, keys, key_ids, shifts, first, starts, ids
+):
+    for which in range(tables.size):
+        table, begin = tables[which], ends[which]
+        some, modulus = slice(offsets[table], offsets[table + 1]), np.uint64(sizes[table] - 1)
+        its_keys, its_ids, its_starts = keys[some], key_ids[some], starts[first[table] : first[table + 1]]
+        for row in range(tokens.shape[0]):
+            for place in range(begin, begin + lengths[row, which]):
+                if hashed[table]:
+                    ids[row, place] = _hashed_id(tokens[row, place], modulus)
+                else:
+                    ids[row, place] = _id_of(tokens[row, place], its_keys, its_ids, its_starts, shifts[table])
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _hashed_id(token, modulus):
+    return 1 + np.int64(token % modulus)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _id_of(token, keys, key_ids, starts, shift):
+    bucket = np.int64(token >> shift)
+    place, stop = starts[bucket], starts[bucket + 1]
+    while place < stop and keys[place] < token:
+        place += 1
+    return key_ids[place] if place < stop and keys[place] == token else 0
