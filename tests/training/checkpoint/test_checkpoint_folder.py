@@ -122,11 +122,12 @@ def test_a_linked_folder_and_the_folder_one_stands_in_are_worked_in(
 
 def test_a_second_training_is_kept_out_and_told_of_the_first(tmp_path: Path) -> None:
     with locked(tmp_path / "checkpoint", "tiny"):
-        message = rf"checkpoint: process {os.getpid()} on .+ trains here; wait until it has ended"
+        message = rf"process {os.getpid()} on \S+ trains in .*checkpoint; wait until it has ended"
         with pytest.raises(InputError, match=message), locked(tmp_path / "checkpoint", "tiny"):
             pass
     with locked(tmp_path / "checkpoint", "tiny"):
         pass
+    assert not names(tmp_path / "checkpoint")
 
 
 def test_a_checkpoint_takes_the_place_of_one_of_another_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ evaluated-<model>-<epoch>_<step>.json    how training stands after its evaluatio
 <model>.ckpt, best.ckpt        links to the last and to the best
 trained_on.json                where the data and the logs lay
 manifest.json, schema.yaml, vocabulary.npz    the data's serving files
-training.lock                  held by the training that runs, whose process it names
+training.lock                  held by the training that runs; gone with its process
 previous-<n>/                  what an earlier training of the model left here
 
 All work is done inside the folder, which may be a link or a mount point.
@@ -13,11 +13,9 @@ All work is done inside the folder, which may be a link or a mount point.
 
 import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +27,7 @@ from utils.data.typed_json import from_json
 from utils.device import this_rank
 from utils.errors import InputError, writing
 from utils.files import PARTIAL, remove, replace, restore, write_whole
+from utils.locks import only_process
 from utils.training.checkpoint.file import write_checkpoint_file
 from utils.training.checkpoint.manifest import CheckpointManifest, Progress
 from utils.training.checkpoint.reading import TRAINED_ON, Checkpoint, numbered_checkpoints, rank_file
@@ -48,29 +47,15 @@ def locked(folder: Path, model: str) -> Iterator[None]:
     Raises:
         InputError: another training runs in it; the message names its process and machine.
     """
-    with writing(folder, _ADVICE):
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / _LOCK).open("a+", encoding="utf-8")
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise InputError(
-                f"{folder}: {file.read().strip() or 'another process'} trains here; wait until it has ended, or choose "
-                "another --ckpt_path"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
-        try:
-            with writing(folder, _ADVICE):
-                restore(folder, f"{model}-*.ckpt")
-                for path in folder.glob(f"{model}-*.ckpt{PARTIAL}"):
-                    remove(path)
-            yield
-        finally:
-            file.truncate(0)
+    with contextlib.ExitStack() as held:
+        with writing(folder, _ADVICE):
+            folder.mkdir(parents=True, exist_ok=True)
+            refusal = f"trains in {folder}; wait until it has ended, or {_ADVICE}"
+            held.enter_context(only_process(folder / _LOCK, refusal))
+            restore(folder, f"{model}-*.ckpt")
+            for path in folder.glob(f"{model}-*.ckpt{PARTIAL}"):
+                remove(path)
+        yield
 
 
 def start_folder(folder: Path, model: str, data_folder: Path, logs: dict[str, str]) -> Path | None:
