@@ -1,5 +1,7 @@
 """What all tests share."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -61,3 +63,30 @@ def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     raw = tmp_path_factory.mktemp("tiny_data") / "train.txt"
     write_rows(CRITEO, raw, 4000, seed=1, scale=0.01)
     return convert(PreprocessSettings(data_path=str(raw.parent)))
+
+
+NUMBERED = """
+name: numbered
+label: y
+dense: [number]
+sparse: [token]
+columns: [y, number, token]
+transform: none
+split: none
+"""
+
+
+@pytest.fixture(scope="session")
+def numbered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
+    """Converts so many rows, so many a pack, all of them in train; a row's dense value is its number."""
+    folder = tmp_path_factory.mktemp("numbered")
+    (folder / "schema.yaml").write_text(NUMBERED, encoding="utf-8")
+
+    @functools.cache
+    def numbered(rows: int, pack: int) -> Path:
+        raw = folder / f"{rows}_{pack}.csv"
+        raw.write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(rows)), encoding="utf-8")
+        schema, output = str(folder / "schema.yaml"), str(raw.with_suffix(""))
+        return convert(PreprocessSettings(data_path=str(raw), output_path=output, schema=schema, pack_rows=pack))
+
+    return numbered

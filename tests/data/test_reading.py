@@ -3,6 +3,7 @@
 import shutil
 import threading
 from collections import Counter
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 
@@ -12,10 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mindspore.mindrecord import FileReader
 
-from utils.config import PreprocessSettings
 from utils.data import order as order_module
 from utils.data import reading
-from utils.data.convert import convert
 from utils.data.find import find_data
 from utils.data.manifest import DataManifest
 from utils.data.order import Order, Part, room_of, steps_of
@@ -23,34 +22,8 @@ from utils.data.reading import Batch, in_background, read_batches, row_keys
 from utils.data.record_files import RecordReader
 from utils.errors import InputError
 
-SCHEMA = """
-name: numbered
-label: y
-dense: [number]
-sparse: [token]
-columns: [y, number, token]
-transform: none
-split: none
-"""
 # Rows and rows a pack: one pack that is not full, whole packs, many windows of packs, a pack a row.
 SHAPES = [(5, 10), (300, 100), (1003, 3), (1003, 10), (130, 1)]
-
-
-@pytest.fixture(scope="session")
-def numbered(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, int], Path]:
-    """Converted data whose dense value is the row's number, by rows and rows a pack."""
-    folder = tmp_path_factory.mktemp("numbered")
-    (folder / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
-    for rows, pack in SHAPES:
-        raw = folder / f"{rows}_{pack}.csv"
-        raw.write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(rows)), encoding="utf-8")
-        convert(
-            PreprocessSettings(
-                data_path=str(raw), output_path=str(raw.with_suffix("")), schema=str(folder / "schema.yaml"),
-                pack_rows=pack,
-            )
-        )  # fmt: skip
-    return {shape: folder / f"{shape[0]}_{shape[1]}" for shape in SHAPES}
 
 
 def batches_of(folder: Path, part: Part, seed: tuple[int, int] | None = None, rows: range | None = None) -> list[Batch]:
@@ -76,7 +49,7 @@ seeds = st.none() | st.tuples(st.integers(0, 9), st.integers(1, 3))
 @settings(max_examples=60)
 @given(case=cases, seed=seeds, lanes=st.sampled_from([1, 4, 64, 1024]), block=st.sampled_from([1, 500, 16384]))
 def test_every_row_exactly_once_whatever_the_number_of_ranks(
-    numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int] | None, lanes: int, block: int
+    numbered: Callable[[int, int], Path], case: tuple, seed: tuple[int, int] | None, lanes: int, block: int
 ) -> None:
     """And in random order, each global batch's rows and their places in it are those that one rank has."""
     shape, batch_size, ranks = case
@@ -84,7 +57,7 @@ def test_every_row_exactly_once_whatever_the_number_of_ranks(
         for bound in ("LEAST_LANES", "MOST_LANES"):
             patch.setattr(order_module, bound, lanes)
         patch.setattr(reading, "ROWS_A_BLOCK", block)
-        folder, rows = numbered[shape], shape[0]
+        folder, rows = numbered(*shape), shape[0]
         one_rank = [row_numbers(batch) for batch in batches_of(folder, Part(batch_size * ranks), seed)]
         parts = [batches_of(folder, Part(batch_size, rank, ranks), seed) for rank in range(ranks)]
         room = room_of(Order(0, rows, shape[1], seed, ranks), Part(batch_size, 0, ranks))
@@ -105,7 +78,7 @@ def test_every_row_exactly_once_whatever_the_number_of_ranks(
 @pytest.mark.parametrize("batch_size", [1, 16, 1000])
 @pytest.mark.parametrize("seed", [(3, 1), None])
 def test_each_rank_reads_its_share_of_the_packs(
-    numbered: dict[tuple[int, int], Path],
+    numbered: Callable[[int, int], Path],
     monkeypatch: pytest.MonkeyPatch,
     ranks: int,
     batch_size: int,
@@ -116,7 +89,7 @@ def test_each_rank_reads_its_share_of_the_packs(
     monkeypatch.setattr(RecordReader, "read", lambda *given: read.extend(given[1].tolist()) or read_whole(*given))
     for rank in {0, ranks // 2, ranks - 1}:
         read.clear()
-        batches_of(numbered[1003, 3], Part(batch_size, rank, ranks), seed)
+        batches_of(numbered(1003, 3), Part(batch_size, rank, ranks), seed)
         assert packs / ranks - 3 <= len(set(read)) <= packs / ranks + 3
         assert len(read) <= len(set(read)) + lanes / ranks
 
@@ -124,14 +97,14 @@ def test_each_rank_reads_its_share_of_the_packs(
 @settings(max_examples=30)
 @given(case=cases, seed=seeds, data=st.data())
 def test_reading_resumes_at_any_step(
-    numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int] | None, data: st.DataObject
+    numbered: Callable[[int, int], Path], case: tuple, seed: tuple[int, int] | None, data: st.DataObject
 ) -> None:
     shape, batch_size, ranks = case
     steps = steps_of(shape[0], Part(batch_size, 0, ranks))
     first_step = data.draw(st.integers(0, steps))
     rank = data.draw(st.integers(0, ranks - 1))
-    whole = batches_of(numbered[shape], Part(batch_size, rank, ranks), seed)
-    resumed = batches_of(numbered[shape], Part(batch_size, rank, ranks, first_step * batch_size * ranks), seed)
+    whole = batches_of(numbered(*shape), Part(batch_size, rank, ranks), seed)
+    resumed = batches_of(numbered(*shape), Part(batch_size, rank, ranks, first_step * batch_size * ranks), seed)
     for before, after in zip(whole[first_step:], resumed, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
 
@@ -139,13 +112,13 @@ def test_reading_resumes_at_any_step(
 @settings(max_examples=20)
 @given(case=cases, seed=st.tuples(st.integers(0, 9), st.integers(1, 3)), data=st.data())
 def test_reading_goes_on_from_any_row_with_the_rows_that_are_left(
-    numbered: dict[tuple[int, int], Path], case: tuple, seed: tuple[int, int], data: st.DataObject
+    numbered: Callable[[int, int], Path], case: tuple, seed: tuple[int, int], data: st.DataObject
 ) -> None:
     """As when the batch or the number of ranks has changed since."""
     shape, batch_size, ranks = case
     first_row = data.draw(st.integers(0, shape[0]))
-    order = [number for batch in batches_of(numbered[shape], Part(64), seed) for number in row_numbers(batch)]
-    parts = [batches_of(numbered[shape], Part(batch_size, rank, ranks, first_row), seed) for rank in range(ranks)]
+    order = [number for batch in batches_of(numbered(*shape), Part(64), seed) for number in row_numbers(batch)]
+    parts = [batches_of(numbered(*shape), Part(batch_size, rank, ranks, first_row), seed) for rank in range(ranks)]
     left = []
     for mine in zip(*parts, strict=True):
         rows = [row for batch in mine for row in zip(batch.places, row_numbers(batch), strict=False)]
@@ -156,10 +129,10 @@ def test_reading_goes_on_from_any_row_with_the_rows_that_are_left(
 @settings(max_examples=30)
 @given(case=cases, data=st.data())
 def test_some_rows_alone_come_as_they_are_stored(
-    numbered: dict[tuple[int, int], Path], case: tuple, data: st.DataObject
+    numbered: Callable[[int, int], Path], case: tuple, data: st.DataObject
 ) -> None:
     shape, batch_size, ranks = case
-    folder = numbered[shape]
+    folder = numbered(*shape)
     first = data.draw(st.integers(0, shape[0] - 1))
     end = data.draw(st.integers(first + 1, shape[0]))
     stored = [number for batch in batches_of(folder, Part(64)) for number in row_numbers(batch)]
@@ -169,9 +142,9 @@ def test_some_rows_alone_come_as_they_are_stored(
     assert Counter(chain.from_iterable(first_rows)) == Counter(stored[:end])
 
 
-def test_the_order_belongs_to_seed_and_epoch(numbered: dict[tuple[int, int], Path]) -> None:
+def test_the_order_belongs_to_seed_and_epoch(numbered: Callable[[int, int], Path]) -> None:
     def order(seed: tuple[int, int] | None) -> list[int]:
-        return [number for batch in batches_of(numbered[1003, 3], Part(50), seed) for number in row_numbers(batch)]
+        return [number for batch in batches_of(numbered(1003, 3), Part(50), seed) for number in row_numbers(batch)]
 
     first = order((1, 1))
     assert first == order((1, 1))
@@ -180,8 +153,8 @@ def test_the_order_belongs_to_seed_and_epoch(numbered: dict[tuple[int, int], Pat
     assert all(sorted(other) == sorted(first) for other in others)
 
 
-def test_without_a_seed_rows_come_as_they_are_stored(numbered: dict[tuple[int, int], Path]) -> None:
-    folder = numbered[1003, 10]
+def test_without_a_seed_rows_come_as_they_are_stored(numbered: Callable[[int, int], Path]) -> None:
+    folder = numbered(1003, 10)
     (file,) = DataManifest.load(folder).splits["train"].files
     reader = FileReader(str(folder / file.name))
     stored = np.concatenate([np.frombuffer(record["dense"], np.float32) for record in reader.get_next()])[:1003]
@@ -202,10 +175,10 @@ def test_what_is_made_in_the_background_comes_in_order_and_errors_come_through()
 
 
 def test_a_reader_that_is_left_ends_its_threads(
-    numbered: dict[tuple[int, int], Path], monkeypatch: pytest.MonkeyPatch
+    numbered: Callable[[int, int], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("utils.data.reading.ROWS_A_BLOCK", 7)  # so that it is far from its end
-    folder, before = numbered[1003, 10], set(threading.enumerate())
+    folder, before = numbered(1003, 10), set(threading.enumerate())
     batches = read_batches(folder, DataManifest.load(folder), "train", Part(7), seed=(1, 1))
     next(batches)
     made = set(threading.enumerate()) - before

@@ -1,37 +1,22 @@
 """Which rows are trained on and which ones are chosen on: exact, disjoint, the same on any number of ranks."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from utils.config import PreprocessSettings
-from utils.data.convert import convert
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.training.selection import HELD_OUT, select_rows
 
-ROWS, PACK = 1003, 10
-SCHEMA = """
-name: numbered
-label: y
-dense: [number]
-sparse: [token]
-columns: [y, number, token]
-transform: none
-split: none
-"""
+ROWS = 1003
 
 
-@pytest.fixture(scope="module")
-def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Converted rows whose dense value is the row's number, all of them in train."""
-    folder = tmp_path_factory.mktemp("numbered")
-    (folder / "schema.yaml").write_text(SCHEMA, encoding="utf-8")
-    (folder / "train.csv").write_text("".join(f"{i % 2},{i},t{i % 7}\n" for i in range(ROWS)), encoding="utf-8")
-    schema, raw = str(folder / "schema.yaml"), str(folder / "train.csv")
-    return convert(PreprocessSettings(data_path=raw, output_path=str(folder / "data"), schema=schema, pack_rows=PACK))
+@pytest.fixture
+def folder(numbered: Callable[[int, int], Path]) -> Path:
+    return numbered(ROWS, 10)
 
 
 def numbers(folder: Path, rows: range, ranks: int, seed: tuple[int, int] | None = None) -> list[int]:
@@ -44,19 +29,19 @@ def numbers(folder: Path, rows: range, ranks: int, seed: tuple[int, int] | None 
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 5])
-def test_the_last_rows_in_stored_order_are_left_out_on_any_number_of_ranks(numbered: Path, ranks: int) -> None:
-    selection = select_rows(DataManifest.load(numbered), do_eval=True)
+def test_the_last_rows_in_stored_order_are_left_out_on_any_number_of_ranks(folder: Path, ranks: int) -> None:
+    selection = select_rows(DataManifest.load(folder), do_eval=True)
     assert (selection.chosen_on, selection.split) == (HELD_OUT, "train")
-    stored = numbers(numbered, range(ROWS), 1)
+    stored = numbers(folder, range(ROWS), 1)
     assert sorted(stored) == list(range(ROWS))
-    trained = numbers(numbered, selection.trained, ranks, seed=(3, 1))
+    trained = numbers(folder, selection.trained, ranks, seed=(3, 1))
     assert trained != stored[:952]
     assert sorted(trained) == sorted(stored[:952])
-    assert sorted(numbers(numbered, selection.evaluated, ranks)) == sorted(stored[952:])
+    assert sorted(numbers(folder, selection.evaluated, ranks)) == sorted(stored[952:])
 
 
-def test_a_valid_split_is_chosen_on_and_test_never_is(numbered: Path) -> None:
-    data = DataManifest.load(numbered)
+def test_a_valid_split_is_chosen_on_and_test_never_is(folder: Path) -> None:
+    data = DataManifest.load(folder)
     for names, chosen_on in ((["train", "test"], HELD_OUT), (["train", "valid", "test"], "valid")):
         splits = {name: dataclasses.replace(data.splits["train"], rows=100) for name in names}
         selection = select_rows(dataclasses.replace(data, splits=splits), do_eval=True)
@@ -66,6 +51,6 @@ def test_a_valid_split_is_chosen_on_and_test_never_is(numbered: Path) -> None:
     assert selection.evaluated == range(100)
 
 
-def test_without_evaluation_all_rows_are_trained_on(numbered: Path) -> None:
-    selection = select_rows(DataManifest.load(numbered), do_eval=False)
+def test_without_evaluation_all_rows_are_trained_on(folder: Path) -> None:
+    selection = select_rows(DataManifest.load(folder), do_eval=False)
     assert (selection.trained, selection.split, selection.chosen_on) == (range(ROWS), "", "nothing")
