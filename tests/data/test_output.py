@@ -202,6 +202,7 @@ def test_a_killed_conversion_leaves_nothing_that_looks_finished(raw: Path, tmp_p
     [
         ("x" * 300, "cannot be written .File name too long"),
         ("rows.csv", "cannot be written"),
+        ("/proc/x", "^/proc/x: cannot be written .No such file or directory.; choose another --output_path$"),
         ("a\udcff", "is no UTF-8"),
     ],
 )

@@ -21,7 +21,6 @@ from utils.files import sync_folder
 from utils.locks import only_process
 
 _LOCK, _PARTIAL, _EARLIER = ".conversion.lock", ".partial", "earlier_conversion"
-_SPARE_BYTES = 64 << 20
 
 
 @contextmanager
@@ -187,7 +186,6 @@ def _explained(error: OSError, output: Path) -> InputError:
     place = Path(error.filename or output).absolute()
     if not place.is_relative_to(output.absolute()):
         return InputError(f"{error.filename}: cannot be read ({error.strerror}); check the path")
-    exists = next(folder for folder in output.absolute().parents if os.path.isdir(folder))
-    if error.errno == errno.ENOSPC or shutil.disk_usage(exists).free < _SPARE_BYTES:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"{output}: disk full; free some space or choose another --output_path (nothing was changed)")
     return InputError(f"{output}: cannot be written ({error.strerror or error}); choose another --output_path")
