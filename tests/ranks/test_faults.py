@@ -20,6 +20,7 @@ from tests.distributed import (
 )
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
+from utils.errors import DIVERGED
 from utils.ranks.cluster import free_port
 
 # Before DLRM's door: rank 1 gets further flags, which win over those that all ranks get.
@@ -100,6 +101,22 @@ def test_a_rank_with_other_flags_ends_the_job(
     assert result.returncode == 2, output(folder)
     assert re.fullmatch(
         rf"error: {first} failed first, it ended with exit code 2; see log./output.log {reason}.*\n", said
+    )
+    assert processes_in(folder) == []
+
+
+@pytest.mark.slow
+def test_a_training_that_diverges_ends_on_all_ranks(tmp_path: Path, tiny_data: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", DLRM_DOOR)
+    result = run_job(folder, 2, tiny_data, *FLAGS, "--learning_rate=1e30", "--epochs=1000")
+    assert result.returncode == DIVERGED, output(folder)
+    for rank in range(2):
+        said = (folder / f"log{rank}/output.log").read_text(encoding="utf-8")
+        (sentence,) = re.findall("^error: .*", said, re.M)
+        assert re.fullmatch(r"error: training diverged, .* is not finite; start again .* --learning_rate", sentence)
+    assert re.search(
+        r"error: rank . failed first, it ended with exit code 3; .*training diverged",
+        (folder / "ms_log/output.log").read_text(encoding="utf-8"),
     )
     assert processes_in(folder) == []
 
