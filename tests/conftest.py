@@ -1,7 +1,8 @@
 """What all tests share."""
 
 import functools
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -90,3 +91,22 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], P
         return convert(PreprocessSettings(data_path=str(raw), output_path=output, schema=schema, pack_rows=pack))
 
     return numbered
+
+
+@pytest.fixture
+def mounted(tmp_path: Path) -> Iterator[Path]:
+    """A mount point with a small file system in memory; only root may have one."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True)
+    if mount.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+@pytest.fixture
+def frozen_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All clocks stand still."""
+    for name in ("time", "monotonic", "perf_counter"):
+        monkeypatch.setattr(f"time.{name}", lambda: 1e9)

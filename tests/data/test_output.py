@@ -108,6 +108,11 @@ def test_a_link_and_the_working_folder_stay_what_they_are(
         assert open_data(convert(settings(raw, ".")))
 
 
+def test_a_mount_point_is_converted_to(raw: Path, mounted: Path, frozen_clock: None) -> None:
+    for _ in range(2):
+        assert open_data(convert(settings(raw, mounted)))
+
+
 def test_a_failed_conversion_leaves_the_earlier_one(raw: Path, tmp_path: Path) -> None:
     before = contents(convert(settings(raw, tmp_path / "out")))
     (raw / "rows.csv").write_text("1,x\n" * 9, encoding="utf-8")

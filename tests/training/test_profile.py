@@ -34,3 +34,8 @@ def test_shares_are_of_the_whole_step(tmp_path: Path) -> None:
     assert list(rows) == ["MatMul", "ReLU", "no kernel", "a step"]
     assert rows["MatMul"] == ["20.0", "6.000", "60.0%"]
     assert [float(word.rstrip("%")) for word in rows["no kernel"]] == pytest.approx([3.0, 30.0])
+
+
+def test_a_clock_that_stands_still_ends_no_training(tmp_path: Path) -> None:
+    write_profile(tmp_path, {"ReLU": (6.0, 1.0)}, step_seconds=0.0)
+    assert "ReLU" in (tmp_path / "kernels.txt").read_text(encoding="utf-8")

@@ -146,6 +146,13 @@ def test_the_data_folder_is_no_checkpoint_folder(door: Door, tiny_data: Path, tm
     assert contents(copy) == before
 
 
+@pytest.mark.slow
+def test_a_mount_point_is_trained_in_and_resumed_from(again: Door, mounted: Path, frozen_clock: None) -> None:
+    for flags in ((), (), ("--resume", "--epochs=3")):
+        again(f"--ckpt_path={mounted}", *flags)
+    assert {"tiny.ckpt", "best.ckpt", "previous-1"} < {path.name for path in mounted.iterdir()}
+
+
 @pytest.mark.parametrize(
     ("function", "flags"), [("fsync", ()), ("rename", ()), ("mkdir", ()), ("fsync", ("--resume",))]
 )

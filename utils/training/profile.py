@@ -18,6 +18,8 @@ FIRST_STEP, STEPS = 20, 50
 """The steps that are profiled: the first ones compile and warm up."""
 _KERNELS = "FRAMEWORK/cpu_op_type_info_*.csv"
 _SHOWN = 16
+_LEAST_SECONDS = 1e-6
+"""What a step takes where the clock stands still."""
 
 
 class StepProfile:
@@ -57,7 +59,7 @@ def write_profile(
     folder: Path, kernels: dict[str, tuple[float, float]], step_seconds: float, plan_seconds: float = 0.0
 ) -> None:
     """Write the table and the picture: `kernels` are runs and milliseconds a step, by the kernel's name."""
-    step, order = step_seconds * 1e3, sorted(kernels, key=lambda name: -kernels[name][1])
+    step, order = max(step_seconds, _LEAST_SECONDS) * 1e3, sorted(kernels, key=lambda name: -kernels[name][1])
     rest = step - sum(milliseconds for _, milliseconds in kernels.values())
     lines = [f"{'kernel':40} {'runs/step':>9} {'ms/step':>9} {'share':>7}"]
     lines += [
