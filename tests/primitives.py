@@ -22,7 +22,7 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 from tests.helpers import model_named
 from utils.config import TrainSettings, from_dict
 from utils.embedding.capacity import Ladder
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 from utils.training.running import OneRankScorer
 
@@ -108,7 +108,7 @@ def _training(case: Case) -> Training:
         amp_level="O0" if case.target == "CPU" else "O2",
     )
     network = from_dict(model.settings, case.network, "network")
-    return Training(model, network, Features(case.dense_columns, TABLE_SIZES), settings, case.target)
+    return Training(model, network, Features.flat(case.dense_columns, TABLE_SIZES), settings, case.target)
 
 
 def _compiled(cell: nn.Cell, inputs: tuple[Tensor, ...], folder: Path) -> set[str]:

@@ -39,9 +39,10 @@ from utils.data.synthetic.writing import write_rows
 from utils.data.text import RowParser
 from utils.device import choose_target, reading_workers
 from utils.errors import InputError
+from utils.features import Features
 from utils.hccl_tools.hccl_tools import parse_range
 from utils.inference.export import target_of
-from utils.model import Features, Model
+from utils.model import Model
 from utils.ranks.cluster import cluster_of
 from utils.training.build import check_build
 from utils.training.evaluate import choose_split

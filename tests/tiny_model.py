@@ -7,8 +7,9 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import setting
 from utils.embedding.stripes import Placement
+from utils.features import Features
 from utils.layers.mlp import MLP
-from utils.model import Features, Model, Table
+from utils.model import Model, Table
 from utils.training.checkpoint.manifest import CheckpointManifest, Progress
 
 WIDTH, HIDDEN = 2, 4
@@ -24,7 +25,7 @@ class TinyNetwork(nn.Cell):
 
     def __init__(self, settings: TinySettings, features: Features) -> None:
         super().__init__()
-        self.inputs, self.has_dense = features.fields * settings.width, features.dense > 0
+        self.inputs, self.has_dense = features.vectors * settings.width, features.dense > 0
         self.mlp = MLP((self.inputs + features.dense, HIDDEN, 1))
         self.concat = ops.Concat(axis=1)
 
@@ -51,9 +52,7 @@ def tiny_manifest(
     return CheckpointManifest(
         model=model,
         network={"width": WIDTH},
-        dense_columns=features.dense,
-        table_sizes=features.table_sizes,
-        crosses=0,
+        features=features,
         data_fingerprint="0" * 64,
         training={"seed": 1},
         placements={"embedding": Placement(features.table_sizes, ranks)},

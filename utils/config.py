@@ -139,7 +139,7 @@ class TrainSettings:
     decay_start_step: int = setting(0, "step at which linear or polynomial (power 2) decay starts", at_least=0)
     decay_steps: int = setting(0, "steps from the start of decay until the learning rate is 0", at_least=0)
     plateau_factor: float = setting(
-        0.1, "with --decay=plateau: factor after an epoch without a better AUC", above=0, at_most=1
+        0.1, "with --decay=plateau: factor after an epoch without a better --monitor", above=0, at_most=1
     )
     dense_optimizer: str = setting(
         "sgd", "optimizer of the network's weights: sgd, adagrad, adam, ftrl", one_of=("sgd", "adagrad", "adam", "ftrl")
@@ -158,7 +158,12 @@ class TrainSettings:
         "uniform", "first embeddings: uniform in +-1/sqrt(rows of the table), or normal", one_of=("uniform", "normal")
     )
     embedding_init_std: float = setting(1e-4, "with --embedding_init=normal: the standard deviation", at_least=0)
-    patience: int = setting(0, "stop after this many epochs without a better AUC (0: never)", at_least=0)
+    monitor: str = setting(
+        "auc",
+        "figure that chooses best.ckpt and that patience and plateaus follow: auc, logloss, acc or, with groups, gauc; "
+        "of several labels the first, or one by name: click_auc",
+    )
+    patience: int = setting(0, "stop after this many epochs without a better --monitor (0: never)", at_least=0)
     save_checkpoint_steps: int = setting(
         0, "also save a checkpoint every this many steps (0: after each epoch only)", at_least=0
     )

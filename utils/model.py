@@ -9,39 +9,20 @@ from typing import Any
 from mindspore import nn
 
 from utils.config import EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
-from utils.data.manifest import DataManifest
-
-
-@dataclass(frozen=True)
-class Features:
-    """What a network is built for: the number of dense columns and the ids of each sparse field."""
-
-    dense: int
-    table_sizes: tuple[int, ...]
-    crosses: int = 0
-    """How many of the fields, the last ones, are cross-product columns."""
-    never_unknown: tuple[int, ...] = ()
-    """The fields whose id 0, "unknown", no training row has."""
-
-    @classmethod
-    def of(cls, data: DataManifest) -> "Features":
-        """The features of converted data."""
-        never_unknown = tuple(place for place, table in enumerate(data.tables) if table.unknown_ids == 0)
-        return cls(len(data.dense_columns), data.table_sizes, data.crosses, never_unknown)
-
-    @property
-    def fields(self) -> int:
-        """Number of sparse fields F."""
-        return len(self.table_sizes)
+from utils.features import Features
+from utils.objectives import Objective, one_label
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table for each of the first `fields` fields (None: all), their rows `width` wide."""
+    """The tables of the fields and sequences named in `inputs` (None: of all), their rows `width` wide.
+
+    A table belongs to a vocabulary: inputs that share a vocabulary share its rows.
+    """
 
     name: str
     width: int
-    fields: int | None = None
+    inputs: tuple[str, ...] | None = None
 
 
 def loss_line(time: str, epoch: int, step: int, loss: float) -> str:
@@ -50,25 +31,36 @@ def loss_line(time: str, epoch: int, step: int, loss: float) -> str:
 
 
 def eval_line(time: str, metrics: dict[str, float], seconds: float) -> str:
-    """A line of auc.log."""
-    figures = {"AUC": metrics["auc"], "logloss": metrics["logloss"], "acc": metrics["acc"], "eval_time": seconds}
-    return str({"result": figures})
+    """A line of auc.log; `metrics` are the figures of utils/training/scores.py."""
+    figures = {"AUC" if name == "auc" else name: value for name, value in metrics.items()}
+    return str({"result": figures | {"eval_time": seconds}})
 
 
 @dataclass(frozen=True)
 class Model:
     """One model of the zoo.
 
-    `tables(settings, features)` names the tables that the fields have. `network(settings, features)` builds the cell
+    `tables(settings, features)` names the tables that fields and sequences have. `network(settings, features)` builds
+    the cell
 
-        construct(embeddings, dense, rows) -> logits (B, 1) float32
+        construct(embeddings, dense, rows) -> outputs (B, n) float32
 
-    of `embeddings`, a tuple with a (B, F, width) float32 tensor for each of the tables, `dense` (B, d) float32 (a
-    column of zeros where the data has no dense columns), and `rows` (see utils/layers.py), which layers that look
-    across rows need. The engine owns the tables, the loss and the optimizers, so a network never knows where its
-    embeddings live. `optimizers(settings)` maps the name of a table, of a weight, or of a cell with weights in it, to
-    the optimizer that these have instead of `--table_optimizer` or `--dense_optimizer`. `loss_line` and `eval_line`
-    write the log lines. `presets` is the folder of its presets.
+    of `embeddings`, a tuple with a (B, vectors, width) float32 tensor for each of the tables: its fields, then each of
+    its sequences pooled; `dense` (B, d) float32 (a column of zeros where the data has no dense columns), without
+    numbers beside sequences; and `rows` (see utils/layers/rows.py), which layers that look across rows need. With
+    `takes_sequences` it is
+
+        construct(embeddings, mask, dense, rows) -> outputs (B, n) float32
+
+    instead, of a (B, columns, width) tensor for each of the tables, with zeros for padding, `mask` (B, C) float32 of
+    all columns of the features, 0 for padding, and `dense` with the numbers. `objective(settings, features)` says what
+    the outputs are trained for and which probabilities they stand for; the default takes one logit for one label.
+
+    The engine owns the tables, the loss and the optimizers, so a network never knows where its embeddings live.
+    `presets` is the folder of the model's presets. `optimizers(settings)` maps the name of a table, of a weight, or of
+    a cell with weights in it, to the optimizer that these have instead of `--table_optimizer` or `--dense_optimizer`.
+    `loss_line` and `eval_line` write the log lines. `synthetic_kind` is the kind of synthetic rows that its quick
+    start and its tests train on.
     """
 
     name: str
@@ -76,6 +68,8 @@ class Model:
     settings: type
     tables: Callable[[Any, Features], tuple[Table, ...]]
     network: Callable[[Any, Features], nn.Cell]
+    takes_sequences: bool = False
+    objective: Callable[[Any, Features], Objective] = one_label
     loss_line: Callable[[str, int, int, float], str] = loss_line
     eval_line: Callable[[str, dict[str, float], float], str] = eval_line
     eval_log: str = "./auc.log"

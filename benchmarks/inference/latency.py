@@ -19,7 +19,7 @@ def call_times(
     Also the probability of the first row that is ever drawn, by which contenders are compared.
     """
     batches = [draw_batch(sizes, rows, number) for number in range(_DRAWN)]
-    probability = float(predict(batches[0].ids, batches[0].dense)[0])
+    probability = float(predict(batches[0].ids, batches[0].dense)[0, 0])
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < _DRAWN or time.perf_counter() < end:

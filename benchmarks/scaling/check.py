@@ -26,9 +26,11 @@ from utils.data.reading import Part, read_batches
 from utils.data.synthetic.criteo import CRITEO
 from utils.data.synthetic.writing import write_rows
 from utils.embedding.capacity import first_capacity
+from utils.embedding.inputs import table_inputs
 from utils.embedding.lookup_plan import plan_lookup
-from utils.embedding.stripes import Placement, exchange_bytes
+from utils.embedding.stripes import exchange_bytes, placement_of
 from utils.errors import InputError
+from utils.features import Features
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _LOOPBACK = Path("/proc/net/dev")
@@ -81,12 +83,14 @@ def check_ranks(ranks: int, data: Path, timeout: float) -> bool:
 def planned_exchange(ranks: int, data: Path) -> int:
     """Bytes that a rank sends in a step's exchange by all-gather, at the capacity that the first batches lead to."""
     manifest = DataManifest.load(data)
-    placement = Placement(manifest.table_sizes, ranks)
+    features = Features.of(manifest)
+    inputs = table_inputs(features)
+    placement = placement_of(features, inputs, ranks)
     distinct = 0
     for rank in range(ranks):
         batches = read_batches(data, manifest, "train", Part(_BATCH, rank, ranks), seed=(_SEED, 1))
         for batch in islice(batches, _MEASURED_BATCHES):
-            distinct = max(distinct, len(plan_lookup(batch.ids, int(batch.present.sum()), placement).places))
+            distinct = max(distinct, len(plan_lookup(batch.ids, int(batch.present.sum()), placement, inputs).places))
     return exchange_bytes(ranks, (first_capacity(distinct, ranks),), (_WIDTH,), all_to_all=False)
 
 

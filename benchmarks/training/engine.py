@@ -14,7 +14,7 @@ from benchmarks.training.moves import with_moves
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.reading import Batch
 from utils.device import set_up_device
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 
 _SIZES = {
@@ -36,7 +36,7 @@ class Trainer:
             dense_optimizer=dense, table_optimizer=tables, learning_rate=LEARNING_RATES[optimizer]
         )
         found = importlib.import_module(f"{model}.src").MODEL
-        self.training = Training(found, found.settings(**_SIZES[model]), Features(DENSE, sizes), self.settings)
+        self.training = Training(found, found.settings(**_SIZES[model]), Features.flat(DENSE, sizes), self.settings)
         self.steps = 0
         for weight in (*self.training.network.trainable_params(), *(one.weight for one in self.training.tables)):
             fill_weights(weight.asnumpy(), weight.name)

@@ -1,7 +1,8 @@
 """DCN's view of the features."""
 
 from dcn.src.dcn import DCNSettings
-from utils.model import Features, Table
+from utils.features import Features
+from utils.model import Table
 
 
 def tables(settings: DCNSettings, features: Features) -> tuple[Table, ...]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
+from utils.features import Features
 from utils.layers.crosses import cross_layers
 from utils.layers.dense_columns import FlatInputs
 from utils.layers.mlp import MLP, Linear
 from utils.layers.rows import Rows
-from utils.model import Features
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class DCN(nn.Cell):
     """Cross layers and an MLP over embeddings and dense values or their vectors, and a linear combination of what they
     give (2017: section 2; V2: section 3, figure 1).
 
-    embeddings: one (B, F, D) tensor; dense (B, d); returns logits (B, 1).
+    embeddings: one (B, V, D) tensor; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: DCNSettings, features: Features) -> None:
         super().__init__()
         self.is_stacked = settings.structure == "stacked"
         self.inputs = FlatInputs(
-            features.fields, features.dense, settings.embedding_dim, dense_vectors=settings.dense_vectors
+            features.vectors, features.dense, settings.embedding_dim, dense_vectors=settings.dense_vectors
         )
         width = self.inputs.width
         self.cross = cross_layers(

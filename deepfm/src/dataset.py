@@ -1,7 +1,8 @@
 """DeepFM's view of the features."""
 
 from deepfm.src.deepfm import DeepFMSettings
-from utils.model import Features, Table
+from utils.features import Features
+from utils.model import Table
 
 
 def tables(settings: DeepFMSettings, features: Features) -> tuple[Table, ...]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
+from utils.features import Features
 from utils.layers.dense_columns import DenseVectors
 from utils.layers.factorization import FMSecondOrder
 from utils.layers.mlp import MLP, Linear
 from utils.layers.products import SumFields
 from utils.layers.rows import Rows
-from utils.model import Features
 
 
 @dataclass(frozen=True)
@@ -28,20 +28,20 @@ class DeepFM(nn.Cell):
     (equation 1).
 
     A dense column takes part as its value times a vector of its own, and so is a field like the others.
-    embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
+    embeddings: (B, V, D) vectors and (B, V, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: DeepFMSettings, features: Features) -> None:
         super().__init__()
         self.has_dense = features.dense > 0
-        vectors = features.fields + features.dense
+        vectors = features.vectors + features.dense
         self.inputs = vectors * settings.embedding_dim
         if self.has_dense:
             self.dense_vectors = DenseVectors(features.dense, settings.embedding_dim)
             self.dense_first_order = Linear(features.dense, 1, bias=False)
         sizes = (self.inputs, *settings.mlp, 1)
         self.mlp = MLP(sizes, batch_norm=settings.batch_norm, dropout=settings.dropout)
-        self.sum_first_order = SumFields(features.fields, 1)
+        self.sum_first_order = SumFields(features.vectors, 1)
         self.second_order = FMSecondOrder(vectors, settings.embedding_dim)
         self.concat = ops.Concat(axis=1)
 

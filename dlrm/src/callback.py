@@ -8,5 +8,5 @@ def loss_line(time: str, epoch: int, step: int, loss: float) -> str:
 
 def eval_line(time: str, metrics: dict[str, float], seconds: float) -> str:
     """A line of auc.log (training) or acc.log (eval.py)."""
-    figures = {name: metrics[name] for name in ("acc", "auc", "logloss")}
+    figures = {name: metrics[name] for name in sorted(metrics)}
     return f"{time} EvalCallBack metric {figures}; eval_time {seconds:.0f}s"

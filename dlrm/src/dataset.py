@@ -1,7 +1,8 @@
 """DLRM's view of the features."""
 
 from dlrm.src.dlrm import DLRMSettings
-from utils.model import Features, Table
+from utils.features import Features
+from utils.model import Table
 
 
 def tables(settings: DLRMSettings, features: Features) -> tuple[Table, ...]:

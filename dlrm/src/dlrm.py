@@ -6,10 +6,10 @@ from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
 from utils.errors import InputError
+from utils.features import Features
 from utils.layers.dot_interaction import DotInteraction
 from utils.layers.mlp import MLP
 from utils.layers.rows import Rows
-from utils.model import Features
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class DLRMSettings:
 class DLRM(nn.Cell):
     """Bottom MLP over the dense features, dot products of all pairs of vectors, top MLP (paper, section 2.1).
 
-    Without dense columns there is no bottom MLP. embeddings: one (B, F, D) tensor; dense (B, d); returns logits (B, 1).
+    Without dense columns there is no bottom MLP. embeddings: one (B, V, D) tensor; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: DLRMSettings, features: Features) -> None:
         super().__init__()
         _check_sizes(settings, features)
         self.width, self.has_dense = settings.embedding_dim, features.dense > 0
-        self.vectors = features.fields + int(self.has_dense)
+        self.vectors = features.vectors + int(self.has_dense)
         pairs = self.vectors * (self.vectors - 1) // 2
         norm = settings.batch_norm
         if self.has_dense:

@@ -6,11 +6,12 @@ from pathlib import Path
 from mindspore import Tensor, nn, ops
 
 from utils.config import WIDTHS, setting
+from utils.features import Features
 from utils.layers.dense_columns import DenseVectors
 from utils.layers.factorization import FMSecondOrder
 from utils.layers.first_order import FirstOrder
 from utils.layers.rows import Rows
-from utils.model import Features, Model, Table
+from utils.model import Model, Table
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,8 @@ class FM(nn.Cell):
         super().__init__()
         self.has_dense = features.dense > 0
         self.dense_vectors = DenseVectors(features.dense, settings.embedding_dim) if self.has_dense else None
-        self.first_order = FirstOrder(features.fields, features.dense)
-        self.second_order = FMSecondOrder(features.fields + features.dense, settings.embedding_dim)
+        self.first_order = FirstOrder(features.vectors, features.dense)
+        self.second_order = FMSecondOrder(features.vectors + features.dense, settings.embedding_dim)
         self.concat = ops.Concat(axis=1)
 
     def construct(self, embeddings: tuple[Tensor, Tensor], dense: Tensor, rows: Rows) -> Tensor:

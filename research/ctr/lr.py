@@ -5,9 +5,10 @@ from pathlib import Path
 
 from mindspore import Tensor, nn
 
+from utils.features import Features
 from utils.layers.first_order import FirstOrder
 from utils.layers.rows import Rows
-from utils.model import Features, Model, Table
+from utils.model import Model, Table
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class LR(nn.Cell):
 
     def __init__(self, settings: LRSettings, features: Features) -> None:
         super().__init__()
-        self.first_order = FirstOrder(features.fields, features.dense)
+        self.first_order = FirstOrder(features.vectors, features.dense)
 
     def construct(self, embeddings: tuple[Tensor], dense: Tensor, rows: Rows) -> Tensor:
         return self.first_order(embeddings[0], dense)

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 from benchmarks.shared.batches import CRITEO_TABLE_SIZES
 from utils.embedding.capacity import Ladder, first_capacity
+from utils.embedding.inputs import table_inputs
 from utils.embedding.lookup_plan import plan_lookup
-from utils.embedding.stripes import Placement, exchange_bytes
+from utils.embedding.stripes import exchange_bytes, placement_of
+from utils.features import Features
 
 WIDTH = 16
 
@@ -26,7 +28,9 @@ def log_uniform(rows: int) -> np.ndarray:
      (1024, 1280, 3.5), (1024, 8192, 2.3)],
 )  # fmt: skip
 def test_bytes_beside_the_least_possible(ranks: int, rows: int, most: float) -> None:
-    plan = plan_lookup(log_uniform(rows), rows, Placement(tuple(CRITEO_TABLE_SIZES), ranks))
+    features = Features.flat(0, tuple(CRITEO_TABLE_SIZES))
+    inputs = table_inputs(features)
+    plan = plan_lookup(log_uniform(rows), rows, placement_of(features, inputs, ranks), inputs)
     capacity = first_capacity(len(plan.places), ranks)
     assert plan.most_asked <= capacity
     least = (ranks - 1) / ranks * len(plan.places) * (1 + 2 * WIDTH) * 4

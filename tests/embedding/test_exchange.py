@@ -8,14 +8,19 @@ import pytest
 from mindspore import Parameter, Tensor
 
 from utils.embedding.exchange import Exchange
+from utils.embedding.inputs import table_inputs
 from utils.embedding.lookup_plan import plan_lookup
 from utils.embedding.lookups import ExchangedLookup
-from utils.embedding.stripes import Placement, exchange_bytes
+from utils.embedding.stripes import exchange_bytes, placement_of
 from utils.embedding.tables import EmbeddingTables, groups_of
+from utils.features import Features, Field, Sequence
 
-SIZES, WIDTHS, FIELDS = (40, 7, 300, 5, 90), (2, 3, 1), (5, 3, 5)
-"""Three tables: of all fields, of the first three, of all fields again."""
-BATCH, CAPACITIES = 6, (26, 17)
+FIELDS = tuple(Field(f"field_{place}", place) for place in range(5))
+FEATURES = Features(0, (40, 7, 300, 5, 90), FIELDS, (Sequence("sequence", table=2, first=5, length=3),))
+WIDTHS, NAMES = (2, 3, 1), (None, ("sequence", "field_1"), None)
+"""Tables of all, of a sequence and a field beside each other, and of all again. The sequence shares a field's table."""
+INPUTS = tuple(table_inputs(FEATURES, names) for names in NAMES)
+BATCH, CAPACITIES = 6, (48, 24)
 
 
 @pytest.fixture(autouse=True)
@@ -57,31 +62,45 @@ class Network:
         return found
 
 
+def held_rows(rows: np.ndarray) -> np.ndarray:
+    """A rank's rows, and the row of zeros behind them."""
+    return np.concatenate([rows, np.zeros_like(rows[:1])])
+
+
+def first_rows(table: int) -> np.ndarray:
+    """For each column that a table is asked for, the number of its vocabulary's first row."""
+    sizes = [FEATURES.table_sizes[one] for one in INPUTS[table].tables]
+    return np.array([sum(sizes[:place]) for place in INPUTS[table].table_of])
+
+
 @pytest.mark.parametrize("all_to_all", [True, False], ids=["all_to_all", "all_gather"])
 @pytest.mark.parametrize("ranks", [1, 2, 3, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 5, 6, 7)), 8])
 def test_vectors_and_gradients_equal_numpy(ranks: int, all_to_all: bool) -> None:
     random = np.random.default_rng(ranks)
-    placements = [Placement(SIZES[:fields], ranks) for fields in FIELDS]
+    placements = [placement_of(FEATURES, inputs, ranks) for inputs in INPUTS]
     whole = [
         random.standard_normal((placement.total, width)).astype(np.float32)
         for placement, width in zip(placements, WIDTHS, strict=True)
     ]
-    ids = random.integers(-1, SIZES, (ranks, BATCH, len(SIZES)), dtype=np.int32)
+    sizes = [FEATURES.table_sizes[table] for table in FEATURES.columns]
+    ids = random.integers(-1, sizes, (ranks, BATCH, len(sizes)), dtype=np.int32)
     present = [BATCH, 0, *random.integers(1, BATCH + 1, 6)][:ranks]
     given = [
-        random.standard_normal((ranks, BATCH, f, w)).astype(np.float32) for f, w in zip(FIELDS, WIDTHS, strict=True)
+        random.standard_normal((ranks, BATCH, len(inputs.columns), width)).astype(np.float32)
+        for inputs, width in zip(INPUTS, WIDTHS, strict=True)
     ]
     network = Network(ranks)
 
     def work(rank: int) -> Callable[[], tuple]:
         tables = tuple(
-            EmbeddingTables(Parameter(Tensor(np.ascontiguousarray(rows[rank::ranks])), name=f"table_{i}"), placement)
-            for i, (rows, placement) in enumerate(zip(whole, placements, strict=True))
+            EmbeddingTables(Parameter(Tensor(held_rows(rows[rank::ranks])), name=f"table_{i}"), placement, inputs)
+            for i, (rows, placement, inputs) in enumerate(zip(whole, placements, INPUTS, strict=True))
         )
         send = network.collective(rank, all_to_all=all_to_all)
         exchange = Exchange(ranks, rank, *((None, send) if all_to_all else (send, None)))
         lookup = ExchangedLookup(tables, exchange, CAPACITIES, BATCH)
-        plans = [plan_lookup(ids[rank], present[rank], group.placement) for group, _ in groups_of(tables)]
+        groups = [group for group, _ in groups_of(tables)]
+        plans = [plan_lookup(ids[rank], present[rank], group.placement, group.inputs) for group in groups]
         inputs = [np.empty(shape, np.int32) for shape in lookup.input_shapes]
         inputs[0][:, -1] = rank
         for group, (plan, capacity) in enumerate(zip(plans, CAPACITIES, strict=True)):
@@ -103,17 +122,18 @@ def test_vectors_and_gradients_equal_numpy(ranks: int, all_to_all: bool) -> None
     assert network.bytes == sent
     for rank, (embeddings, _, need) in enumerate(found):
         assert int(need) == ranks - 1
-        for i, placement in enumerate(placements):
-            used = ids[rank, :, : FIELDS[i]].copy()
+        for i in range(len(INPUTS)):
+            used = ids[rank][:, INPUTS[i].columns].copy()
             used[present[rank] :] = -1
-            expected = np.where(used[..., None] >= 0, whole[i][np.maximum(used, 0) + placement.offsets], 0)
+            rows = np.maximum(used, 0) + first_rows(i)
+            expected = np.where(used[..., None] >= 0, whole[i][rows], 0)
             np.testing.assert_array_equal(embeddings[i], expected)
     for i, placement in enumerate(placements):
         expected, summed = np.zeros((placement.total, WIDTHS[i])), np.zeros((placement.total, WIDTHS[i]))
         for rank in range(ranks):
-            used = ids[rank, : present[rank], : FIELDS[i]]
+            used = ids[rank][: present[rank], INPUTS[i].columns]
             there = used >= 0
-            np.add.at(expected, (used + placement.offsets)[there], given[i][rank, : present[rank]][there])
+            np.add.at(expected, (used + first_rows(i))[there], given[i][rank, : present[rank]][there])
             rows, gradients = found[rank][1][i]
             assert not gradients[rows < 0].any()
             np.add.at(summed, rows[rows >= 0] * ranks + rank, gradients[rows >= 0])

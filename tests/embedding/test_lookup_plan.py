@@ -4,32 +4,52 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from utils.embedding.inputs import TableInputs, table_inputs
 from utils.embedding.lookup_plan import NOTHING, plan_lookup
-from utils.embedding.stripes import Placement
+from utils.embedding.stripes import Placement, placement_of
+from utils.features import Features, Field, Sequence
+
+Batch = tuple[np.ndarray, int, Placement, TableInputs]
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> tuple[np.ndarray, int, Placement]:
-    """Ids (B, F + 1), some of them padding, how many rows are present, and a placement of the first F fields."""
-    table_sizes = tuple(draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)))
+def batches(draw: st.DrawFn) -> Batch:
+    """Ids (B, C), some of them padding, how many rows are present, and where the tables of some columns lie.
+
+    Fields and a sequence may share a table.
+    """
+    sizes = tuple(draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)))
+    tables = draw(st.lists(st.integers(0, len(sizes) - 1), min_size=2, max_size=6))
+    fields = tuple(Field(f"field_{place}", table) for place, table in enumerate(tables[1:]))
+    sequence = Sequence("sequence", tables[0], len(fields), draw(st.integers(1, 3)))
+    features = Features(0, sizes, fields, (sequence,))
+    names = [one.name for one in (*fields, sequence)]
+    inputs = table_inputs(features, draw(st.lists(st.sampled_from(names), min_size=1, unique=True)))
     rows = draw(st.integers(1, 12))
-    columns = [draw(st.lists(st.integers(-1, size - 1), min_size=rows, max_size=rows)) for size in (*table_sizes, 9)]
-    placement = Placement(table_sizes, draw(st.integers(1, 9)))
-    return np.array(columns, np.int32).T.copy(), draw(st.integers(0, rows)), placement
+    columns = [
+        draw(st.lists(st.integers(-1, sizes[table] - 1), min_size=rows, max_size=rows)) for table in features.columns
+    ]
+    placement = placement_of(features, inputs, draw(st.integers(1, 9)))
+    return np.array(columns, np.int32).T.copy(), draw(st.integers(0, rows)), placement, inputs
+
+
+def rows_of(ids: np.ndarray, present: int, placement: Placement, inputs: TableInputs) -> np.ndarray:
+    """The number of each looked-up id's table row (B, n), NOTHING for none."""
+    used = ids[:, list(inputs.columns)].copy()
+    used[present:] = NOTHING
+    offsets = [sum(placement.table_sizes[:table]) for table in inputs.table_of]
+    return np.where(used >= 0, used + offsets, NOTHING)
 
 
 @given(batches(), st.integers(0, 3))
-def test_every_id_gets_the_answer_of_its_row(batch: tuple[np.ndarray, int, Placement], spare: int) -> None:
-    ids, present, placement = batch
-    plan, ranks = plan_lookup(ids, present, placement), placement.ranks
+def test_every_id_gets_the_answer_of_its_row(batch: Batch, spare: int) -> None:
+    plan, ranks = plan_lookup(*batch), batch[2].ranks
     capacity = max(plan.most_asked, 1) + spare
     asked, where = np.empty((ranks, capacity), np.int32), np.empty(len(plan.answers), np.int32)
     plan.asked_into(asked)
     plan.where_into(where, capacity)
     row_of_answer = np.where(asked >= 0, asked.astype(np.int64) * ranks + np.arange(ranks)[:, None], -1)
-    used = ids[:, :-1].copy()
-    used[present:] = NOTHING
-    expected = np.where(used >= 0, used + placement.offsets, -1)
+    expected = rows_of(*batch)
     np.testing.assert_array_equal(np.append(row_of_answer, -1)[where], expected.reshape(-1))
     # Each distinct row is asked for once, and nothing else is.
     asked_rows = row_of_answer[row_of_answer >= 0]
@@ -37,16 +57,18 @@ def test_every_id_gets_the_answer_of_its_row(batch: tuple[np.ndarray, int, Place
 
 
 @given(batches())
-def test_the_order_sorts_ids_by_answer_and_keeps_the_batchs_order(batch: tuple[np.ndarray, int, Placement]) -> None:
+def test_the_order_sorts_ids_by_answer_and_keeps_the_batchs_order(batch: Batch) -> None:
     plan = plan_lookup(*batch)
     answers = np.where(plan.answers >= 0, plan.answers, len(plan.places))
     np.testing.assert_array_equal(plan.order, np.argsort(answers, kind="stable"))
 
 
 def test_rows_are_numbered_beyond_int32() -> None:
-    placement = Placement((2**31 - 1,) * 4, 8)
+    features = Features.flat(0, (2**31 - 1,) * 4)
+    inputs = table_inputs(features)
+    placement = placement_of(features, inputs, 8)
     ids = np.array([[5, 2**31 - 2, 0, 2**31 - 2]], np.int32)
-    plan = plan_lookup(ids, 1, placement)
+    plan = plan_lookup(ids, 1, placement, inputs)
     rank = np.repeat(np.arange(8), np.diff(plan.starts))
     rows = plan.places.astype(np.int64) * 8 + rank
     np.testing.assert_array_equal(rows[plan.answers], (ids + placement.offsets)[0])

@@ -63,10 +63,10 @@ def test_the_command_prints_what_each_rank_holds_and_sends(tiny_data: Path) -> N
 
 def test_what_is_sent_follows_from_the_distinct_rows_that_were_counted() -> None:
     settings = PlacementSettings(ranks=4, batch_size=10, embedding_dim=(3,))
-    lines = describe(Placement((400, 600), 4), settings, Asked(distinct=400, most=110))
+    lines = describe(Placement((400, 600), 4), settings, Asked(ids=500, distinct=400, most=110))
     # 100 rows of each rank, and 8 times the square root of 100 x 3/4; the message has one number more a rank.
     capacity = 100 + 70 + 1
-    assert any("of 400 distinct table rows" in line for line in lines)
+    assert any("500 ids of 400 distinct table rows" in line for line in lines)
     assert any(f"the capacity is {capacity}" in line for line in lines)
     assert any(f"a rank sends {3 * 4 * (capacity + 1 + 2 * 3 * capacity):,} bytes" in line for line in lines)
 

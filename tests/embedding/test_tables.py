@@ -5,18 +5,21 @@ import pytest
 from mindspore import Tensor
 
 from utils.config import TrainSettings
+from utils.embedding.inputs import table_inputs
 from utils.embedding.lookups import DirectLookup
 from utils.embedding.portable_kernels import ftrl_weight
 from utils.embedding.stripes import Placement
 from utils.embedding.tables import EmbeddingTables, new_tables
 from utils.errors import InputError
+from utils.features import Features
 
 SIZES = (3, 100_000, 1, 40)
 FIRST_ROW = np.array([0, 3, 100_003, 100_004])
 
 
 def make(name: str, sizes: tuple[int, ...], rank: int = 0, ranks: int = 1, **settings: object) -> EmbeddingTables:
-    return new_tables(name, 4, Placement(sizes, ranks), rank, "sgd", TrainSettings(**settings))
+    inputs = table_inputs(Features.flat(0, sizes))
+    return new_tables(name, 4, Placement(sizes, ranks), inputs, rank, "sgd", TrainSettings(**settings))
 
 
 def first_weights(name: str = "embedding", sizes: tuple[int, ...] = SIZES, **settings: object) -> np.ndarray:
@@ -44,14 +47,15 @@ def test_first_weights_do_not_depend_on_the_number_of_ranks(ranks: int) -> None:
 def test_an_id_that_training_never_sees_is_zeros() -> None:
     sizes, never = (3, 100, 40), (0, 2)
     for rank in range(2):
-        table = new_tables("embedding", 4, Placement(sizes, 2), rank, "sgd", TrainSettings(), never_unknown=never)
+        placed = Placement(sizes, 2), table_inputs(Features.flat(0, sizes)), rank
+        table = new_tables("embedding", 4, *placed, "sgd", TrainSettings(), never_unknown=never)
         rows = np.arange(rank, sum(sizes), 2)
         assert np.array_equal(rows[~table.weight.asnumpy().any(axis=1)], [row for row in (0, 103) if row % 2 == rank])
 
 
 def test_ftrls_first_weights_are_what_its_slots_say() -> None:
     settings = TrainSettings(ftrl_l1=0.1, ftrl_l2=0.2)
-    tables = new_tables("wide", 2, Placement((5, 6)), 0, "ftrl", settings)
+    tables = new_tables("wide", 2, Placement((5, 6)), table_inputs(Features.flat(0, (5, 6))), 0, "ftrl", settings)
     assert not tables.weight.asnumpy().any()
     given = np.random.default_rng(0).standard_normal((11, 2)).astype(np.float32)
     given[3] = 0

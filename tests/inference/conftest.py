@@ -10,9 +10,9 @@ from tests.tiny_model import TINY, TinySettings
 from utils.config import PreprocessSettings, TrainSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
+from utils.features import Features
 from utils.inference import export as exporting
 from utils.inference.export import export
-from utils.model import Features
 from utils.training.build import Training
 from utils.training.step import ScoreStep
 
@@ -37,9 +37,14 @@ class Served:
         ms.set_seed(1)
         return Training(TINY, TinySettings(), Features.of(self.data), TrainSettings()).scorer.step.set_train(False)
 
+    @property
+    def made_of(self) -> tuple[ScoreStep, Features, str]:
+        """What is exported, beside the serving files."""
+        return self.scorer(), Features.of(self.data), self.data.fingerprint
+
     def export(self, target: Path) -> Path:
         """Write the exported model; returns the file to load."""
-        return export(self.scorer(), self.data, self.files, target)[0]
+        return export(*self.made_of, self.files, target)[0]
 
 
 def serve(folder: Path, *, dense: bool = True, users: str = "u") -> Served:

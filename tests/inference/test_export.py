@@ -32,7 +32,7 @@ def check_equal(served: Served, written: Path, tolerance: float, rows: tuple[int
         ids = random.integers(0, served.data.table_sizes, (count, 2), dtype=np.int32)
         dense = random.standard_normal((count, 1)).astype(np.float32)
         found = exported(ids, dense)
-        assert found.shape == (count,)
+        assert found.shape == (count, 1)
         np.testing.assert_allclose(found, network(ids, dense), atol=tolerance)
 
 
@@ -42,7 +42,7 @@ def test_the_exported_file_equals_the_network_at_any_batch_size(
     tmp_path: Path, name: str, tolerance: float, dense: bool
 ) -> None:
     served = serve(tmp_path / "data", dense=dense)
-    written, difference = export(served.scorer(), served.data, served.files, tmp_path / "new" / name)
+    written, difference = export(*served.made_of, served.files, tmp_path / "new" / name)
     assert written == tmp_path / "new" / name
     assert difference <= tolerance
     assert set(contents(tmp_path / "new")) == {
@@ -72,7 +72,7 @@ def test_a_large_mindir_is_a_graph_and_its_weights(
     check_equal(served, written, 1e-6)
     ids, dense = np.zeros((3, 2), np.int32), np.ones((3, 1), np.float32)
     by_mindspore = nn.GraphCell(ms.load(str(written)))(Tensor(ids), Tensor(dense)).asnumpy()
-    np.testing.assert_allclose(by_mindspore[:, 0], predictor_of_file(written)(ids, dense))
+    np.testing.assert_allclose(by_mindspore, predictor_of_file(written)(ids, dense))
     # Once it is small again nothing of the split form is left.
     monkeypatch.undo()
     served.export(tmp_path / "ü" / "served.mindir")
@@ -127,7 +127,7 @@ def test_serving_files_that_are_missing_stop_an_export_before_it_writes(served: 
     shutil.copytree(served.files, tmp_path / "copy")
     (tmp_path / "copy" / "vocabulary.npz").unlink()
     with pytest.raises(InputError, match="cannot be written"):
-        export(served.scorer(), served.data, tmp_path / "copy", tmp_path / "new" / "served.mindir")
+        export(*served.made_of, tmp_path / "copy", tmp_path / "new" / "served.mindir")
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -10,7 +10,7 @@ from utils.data.convert import convert
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 from wide_deep.src import MODEL
 from wide_deep.src.wide_deep import WideDeepSettings
@@ -43,7 +43,7 @@ def test_only_the_wide_part_has_weights_for_products(crossed: Path) -> None:
     data = DataManifest.load(crossed)
     assert [field.name for field in data.fields] == ["user", "item", "user_x_item"]
     assert data.crosses == 1
-    features = Features(len(data.dense_columns), data.table_sizes, data.crosses)
+    features = Features.of(data)
     settings = TrainSettings(table_optimizer="lazy_adam", dense_optimizer="adam", learning_rate=0.01)
     training = Training(MODEL, WideDeepSettings(embedding_dim=4, mlp=(8,)), features, settings)
     single = USERS + ITEMS + 2  # and an unknown id for each

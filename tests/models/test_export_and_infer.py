@@ -68,7 +68,7 @@ def test_any_batch_size_gives_the_same_probabilities(exported: Exported, name: s
     ids = random.integers(0, 2, (4096, 26), dtype=np.int32)
     dense = random.random((4096, 13), dtype=np.float32)
     whole = predict(ids, dense)
-    assert whole.shape == (4096,)
+    assert whole.shape == (4096, 1)
     assert whole.std() > 0
     for rows in (1, 7):
         np.testing.assert_allclose(predict(ids[:rows], dense[:rows]), whole[:rows], atol=tolerance)

@@ -10,8 +10,8 @@ from mindspore import Tensor
 from tests.helpers import FLAGSHIPS, MODELS, model_named
 from tests.models.test_parameter_counts import build
 from utils.data.reading import row_keys
+from utils.features import Features
 from utils.layers.dropout import Dropout
-from utils.model import Features
 
 ROWS, SIZES = 512, (16, 16, 16)
 # Layers of equal sizes, where hashes drawn for a size would be the same.
@@ -20,7 +20,7 @@ NETWORK = {"embedding_dim": 16, "bottom_mlp": SIZES, "top_mlp": (*SIZES, 1), "ml
 
 def masks(model: str, keys: np.ndarray) -> list[np.ndarray]:
     """What each Dropout of a model's network keeps of ones, a row for each key."""
-    training = build(model, "quickstart", Features(dense=3, table_sizes=(5, 9)), **flags(model))
+    training = build(model, "quickstart", Features.flat(dense=3, table_sizes=(5, 9)), **flags(model))
     rows = Tensor(np.ones_like(keys, np.float32)), Tensor(keys)
     dropouts = [cell for _, cell in training.network.cells_and_names() if isinstance(cell, Dropout)]
     return [cell.set_train(True)(Tensor(np.ones((len(keys), 16), np.float32)), rows).asnumpy() for cell in dropouts]

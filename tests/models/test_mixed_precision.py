@@ -6,10 +6,10 @@ from mindspore import Tensor
 
 from tests.models.test_parameter_counts import build
 from utils.data.reading import Batch
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 
-FEATURES = Features(dense=3, table_sizes=(5, 9, 7))
+FEATURES = Features.flat(dense=3, table_sizes=(5, 9, 7))
 CASES = [
     ("deepfm", {"batch_norm": True}),
     pytest.param("dcn", {"cross_type": "mix", "batch_norm": True}, marks=pytest.mark.slow),

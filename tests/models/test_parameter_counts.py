@@ -7,15 +7,15 @@ from mindspore import Tensor
 from tests.helpers import model_named
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.reading import Batch
-from utils.model import Features
+from utils.features import Features
 from utils.schedule import hyper_at
 from utils.training.build import Training
 from utils.training.dense_optimizers import FTRL, Adagrad, Adam
 
 # Frappe's ten fields as published, users first, and an unknown id for each: 5,389 rows.
-FRAPPE = Features(dense=0, table_sizes=tuple(n + 1 for n in (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)))
+FRAPPE = Features.flat(dense=0, table_sizes=tuple(n + 1 for n in (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)))
 # The published counts for Criteo fit 26 fields of 2,086,303 rows in all; here with small tables, and the rest added.
-CRITEO, CRITEO_ROWS = Features(dense=13, table_sizes=(4,) * 26), 2_086_303
+CRITEO, CRITEO_ROWS = Features.flat(dense=13, table_sizes=(4,) * 26), 2_086_303
 
 
 def build(model: str, preset: str, features: Features, **flags: object) -> Training:
@@ -62,7 +62,7 @@ def test_criteo_presets_have_the_published_number_of_parameters(model: str, publ
     assert training.parameter_count() + (CRITEO_ROWS - sum(CRITEO.table_sizes)) * width == published
 
 
-SMALL = Features(dense=2, table_sizes=(4, 5, 6), crosses=1)
+SMALL = Features.flat(dense=2, table_sizes=(4, 5, 6), crosses=1)
 
 
 def slots(training: Training) -> dict[str, set[str]]:
@@ -108,7 +108,7 @@ def step_of(training: Training, features: Features, clip: float) -> dict[str, np
     before = {name: array.copy() for name, array in training.arrays().items()}
     rows = 16
     batch = Batch.whole(
-        random.integers(0, 3, (rows, features.fields), dtype=np.int32),
+        random.integers(0, 3, (rows, features.vectors), dtype=np.int32),
         random.standard_normal((rows, features.dense)).astype(np.float32),
         random.integers(0, 2, (rows, 1)).astype(np.float32),
     )

@@ -16,7 +16,7 @@ from utils.data.order import Part
 from utils.data.reading import Batch
 from utils.device import set_up_device, set_up_ranks
 from utils.embedding.capacity import Ladder
-from utils.model import Features
+from utils.features import Features
 from utils.ranks.messages import barrier
 from utils.training.build import Training
 
@@ -37,7 +37,7 @@ def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     model = model_named(job["model"])
     settings = from_dict(TrainSettings, job["settings"], "settings")
     network = from_dict(model.settings, job["network"], "network")
-    features = Features(job["dense"], tuple(job["table_sizes"]))
+    features = Features.flat(job["dense"], tuple(job["table_sizes"]))
     training = Training(model, network, features, settings, job["target"])
     found = arrays("start", training, rank)
     part = Part(job["global_batch"] // ranks, rank, ranks)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from mindspore import Tensor, nn
 
-from utils.model import Features, Model
+from utils.features import Features
+from utils.model import Model
 
 ROWS, TABLE_SIZES = 7, (5, 9, 30, 4)
 
@@ -35,12 +36,12 @@ class Case:
 def drawn(model: Model, dense: int, **settings: object) -> Case:
     """A case of random numbers; no weight is left at 0 or 1, where a wrong term would not be seen."""
     random = np.random.default_rng(5)
-    features, chosen = Features(dense, TABLE_SIZES), model.settings(**settings)
+    features, chosen = Features.flat(dense, TABLE_SIZES), model.settings(**settings)
     network = model.network(chosen, features)
     for parameter in network.get_parameters():
         parameter.set_data(Tensor(random.uniform(0.2, 1, parameter.shape).astype(np.float32)))
     embeddings = tuple(
-        random.standard_normal((ROWS, features.fields, table.width), np.float32)
+        random.standard_normal((ROWS, features.vectors, table.width), np.float32)
         for table in model.tables(chosen, features)
     )
     values = random.standard_normal((ROWS, dense), np.float32) if dense else np.zeros((ROWS, 1), np.float32)

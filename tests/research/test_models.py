@@ -12,7 +12,7 @@ from tests.helpers import FLAGSHIPS, RESEARCH
 from tests.tiny_model import tiny_manifest
 from utils.config import EvalSettings, InferSettings, PresetSettings, TrainSettings
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.checkpoint.file import write_checkpoint_file
 from utils.values import declarations
 
@@ -65,7 +65,7 @@ def test_the_list_has_a_line_for_each_model(capsys: pytest.CaptureFixture[str]) 
 @pytest.fixture
 def checkpoints(tmp_path: Path) -> Path:
     """A folder with a last, a best and a numbered checkpoint of LR, as far as their manifests."""
-    features = Features(0, (3,))
+    features = Features.flat(0, (3,))
     arrays = {"embedding": np.zeros((3, 2), np.float32)}
     write_checkpoint_file(tmp_path / "lr-1_20.ckpt", tiny_manifest(features, model="lr").to_text(), arrays)
     for name in ("lr.ckpt", "best.ckpt"):
@@ -90,7 +90,7 @@ def test_a_folder_with_checkpoints_of_two_models_needs_one_to_be_named(checkpoin
 
 
 def test_a_checkpoint_of_no_model_here_is_refused(checkpoints: Path) -> None:
-    strange = tiny_manifest(Features(0, (3,)), model="dlrm").to_text()
+    strange = tiny_manifest(Features.flat(0, (3,)), model="dlrm").to_text()
     write_checkpoint_file(checkpoints / "dlrm.ckpt", strange, {"embedding": np.zeros((3, 2), np.float32)})
     with pytest.raises(InputError, match=r"dlrm.ckpt: a checkpoint of dlrm, which is no model of this folder"):
         model_of_checkpoint([f"--checkpoint_path={checkpoints / 'dlrm.ckpt'}"], EvalSettings)

@@ -7,10 +7,11 @@ from mindspore import Tensor
 from tests.helpers import RESEARCH, model_named
 from utils.config import TrainSettings
 from utils.data.reading import Batch
-from utils.model import Features, Model, door_settings
+from utils.features import Features
+from utils.model import Model, door_settings
 from utils.training.build import Training
 
-FEATURES = Features(dense=3, table_sizes=(5, 9, 30))
+FEATURES = Features.flat(dense=3, table_sizes=(5, 9, 30))
 ROWS, STEPS = 64, 2
 SGD = {
     "learning_rate": 0.1, "dense_optimizer": "sgd", "table_optimizer": "sgd", "embedding_l2": 0,
@@ -21,7 +22,7 @@ SGD = {
 def learnable(features: Features) -> Batch:
     """Rows whose label is whether the first field's id is even."""
     random = np.random.default_rng(4)
-    ids = random.integers(0, features.table_sizes, (ROWS, features.fields), dtype=np.int32)
+    ids = random.integers(0, features.table_sizes, (ROWS, features.vectors), dtype=np.int32)
     dense = random.random((ROWS, features.dense), np.float32)
     return Batch.whole(ids, dense, (ids[:, :1] % 2 == 0).astype(np.float32))
 

@@ -5,13 +5,14 @@ from mindspore import nn
 
 from tests.tiny_model import TINY, TinyNetwork, TinySettings
 from utils.config import TrainSettings
-from utils.embedding.stripes import Placement
+from utils.embedding.inputs import table_inputs
+from utils.embedding.stripes import placement_of
 from utils.embedding.tables import lookup_tables
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training, chosen_optimizer
 
-FEATURES = Features(dense=1, table_sizes=(3, 4))
+FEATURES = Features.flat(dense=1, table_sizes=(3, 4))
 
 
 @pytest.mark.parametrize(
@@ -39,5 +40,6 @@ def test_a_weight_that_is_called_as_a_table_is_refused() -> None:
 
 @pytest.mark.parametrize("rank", [0, 7])
 def test_more_ranks_than_table_rows_are_refused(rank: int) -> None:
+    inputs = table_inputs(FEATURES)
     with pytest.raises(InputError, match="8 ranks for 7 table rows: train on fewer ranks"):
-        lookup_tables("embedding", 2, Placement((3, 4), 8), rank)
+        lookup_tables("embedding", 2, placement_of(FEATURES, inputs, 8), inputs, rank)

@@ -6,7 +6,7 @@ import pytest
 from tests.tiny_model import TINY, TinySettings
 from utils.config import TrainSettings
 from utils.data.reading import Batch
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 
 
@@ -23,7 +23,7 @@ def batch(*, overflows: bool = False) -> Batch:
 def training(request: pytest.FixtureRequest) -> Training:
     """A model in mixed precision, its tables updated by the host and in the graph."""
     settings = TrainSettings(amp_level="O2", table_optimizer="lazy_adam", dense_optimizer="adam", learning_rate=0.01)
-    return Training(TINY, TinySettings(), Features(3, (5, 9)), settings, request.param)
+    return Training(TINY, TinySettings(), Features.flat(3, (5, 9)), settings, request.param)
 
 
 def step(training: Training, given: Batch, number: int = 1) -> float:

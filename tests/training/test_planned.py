@@ -8,10 +8,12 @@ from mindspore import Tensor
 
 from utils.data.reading import Batch
 from utils.embedding.capacity import Ladder
+from utils.embedding.inputs import table_inputs
 from utils.embedding.stripes import Placement, TableGroup
+from utils.features import Features
 from utils.training.planned import Planner
 
-GROUP = TableGroup(Placement((1000,), 2), (4,))
+GROUP = TableGroup(Placement((1000,), 2), table_inputs(Features.flat(0, (1000,))), (4,))
 LADDER = Ladder(((3,), (9,), (27,)))
 Gather = Callable[[np.ndarray], np.ndarray]
 

@@ -11,12 +11,12 @@ from tests.helpers import ReferenceOptimizer
 from tests.tiny_model import TINY, WIDTH, TinySettings
 from utils.config import TrainSettings
 from utils.data.reading import Batch
-from utils.model import Features
+from utils.features import Features
 from utils.schedule import hyper_at
 from utils.training.build import Training
 from utils.training.checkpoint.file import write_checkpoint_file
 
-FEATURES = Features(dense=3, table_sizes=(5, 9))
+FEATURES = Features.flat(dense=3, table_sizes=(5, 9))
 RATE = 0.1
 OPTIMIZERS = [("sgd", "sgd"), ("adagrad", "adagrad"), ("adam", "lazy_adam"), ("adam", "adam")]
 """Of the network's weights and of the tables."""
@@ -169,7 +169,7 @@ def test_evaluation_sees_the_weights_that_training_updates() -> None:
     def loss() -> float:
         batch = Batch.whole(rows.ids, rows.dense, rows.label)
         ((_, probability),) = training.scorer.scores(iter([batch]))
-        return float(-np.log(np.where(rows.label[:, 0] > 0, probability, 1 - probability)).mean())
+        return float(-np.log(np.where(rows.label > 0, probability, 1 - probability)).mean())
 
     before = loss()
     assert take_steps(training, rows)[0] == pytest.approx(before, rel=1e-5)
@@ -180,7 +180,7 @@ def test_evaluation_sees_the_weights_that_training_updates() -> None:
 def test_a_checkpoint_holds_what_the_optimizer_needs_and_no_more(
     dense: str, tables: str, copies: int, tmp_path: Path
 ) -> None:
-    features = Features(dense=3, table_sizes=(5, 20_000))
+    features = Features.flat(dense=3, table_sizes=(5, 20_000))
     training = Training(TINY, TinySettings(), features, TrainSettings(dense_optimizer=dense, table_optimizer=tables))
     weights = 4 * (20_005 * WIDTH + sum(parameter.size for parameter in training.network.trainable_params()))
     write_checkpoint_file(tmp_path / "tiny.ckpt", "{}", training.arrays())

@@ -13,7 +13,7 @@ from utils.data.reading import Batch
 from utils.device import TARGETS
 from utils.embedding.capacity import Ladder
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 
 HEIGHT = 5003
@@ -31,7 +31,7 @@ def draw(rows: int, height: int) -> Batch:
 
 def make_training(optimizer: str, target: str, height: int = HEIGHT) -> Training:
     settings = TrainSettings(table_optimizer=optimizer, gradient_clip_norm=1.0)
-    return Training(TINY, TinySettings(), Features(3, (height - 10, 10)), settings, target)
+    return Training(TINY, TinySettings(), Features.flat(3, (height - 10, 10)), settings, target)
 
 
 def step(training: Training, batch: Batch) -> float:

@@ -1,6 +1,7 @@
 """JSON values as frozen dataclasses, strictly: a key too many or too few, or a value of another type, is an error."""
 
 import dataclasses
+import types
 import typing
 from typing import Any
 
@@ -9,7 +10,8 @@ def from_json(kind: Any, value: Any, where: str = "") -> Any:
     """`value`, as `json.loads` gives it, as the type `kind`.
 
     Args:
-        kind: str, bool, int, float (any finite number), a dataclass, `tuple[X, ...]`, `dict[str, X]`, or Any.
+        kind: str, bool, int, float (any finite number), a dataclass, `tuple[X, ...]`, `tuple[X, Y]`, `dict[str, X]`,
+            `X | None`, or Any.
         value: what is to be read.
         where: the value's place, such as `fields[3].name`, for messages.
 
@@ -19,6 +21,13 @@ def from_json(kind: Any, value: Any, where: str = "") -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return _dataclass(kind, _checked(value, dict, where), where)
+    if origin is types.UnionType:
+        return None if value is None else from_json(arguments[0], value, where)
+    if origin is tuple and arguments[-1] is not ...:
+        if len(_checked(value, list, where)) != len(arguments):
+            raise ValueError(f"{where} has not {len(arguments)} parts")
+        parts = enumerate(zip(arguments, value, strict=True))
+        return tuple(from_json(part, item, f"{where}[{place}]") for place, (part, item) in parts)
     if origin is tuple:
         items = enumerate(_checked(value, list, where))
         return tuple(from_json(arguments[0], item, f"{where}[{place}]") for place, item in items)

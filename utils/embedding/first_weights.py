@@ -1,4 +1,4 @@
-"""First weights of embedding tables: a row's are a function of seed, name, field and id, whichever rank makes them."""
+"""First weights of embedding tables: a row's are a function of seed, name, table and id, whichever rank makes them."""
 
 import hashlib
 
@@ -14,18 +14,23 @@ _TWO_PI = np.float32(2 * np.pi)
 
 
 def fill_first_weights(
-    weights: np.ndarray, name: str, placement: Placement, rank: int, settings: TrainSettings
+    weights: np.ndarray,
+    name: str,
+    placement: Placement,
+    tables: tuple[int, ...],
+    rank: int,
+    settings: TrainSettings,
 ) -> None:
-    """Write a rank's rows, float32 (R, D), of the tables called `name`.
+    """Write a rank's rows, float32 (R, D), of the tables called `name`: those with the places `tables` in the data.
 
     They are uniform in +-1/sqrt(rows of the table), or normal.
     """
     deviation = settings.embedding_init_std if settings.embedding_init == "normal" else 0.0
-    for field, size in enumerate(placement.table_sizes):
-        seed = hashlib.blake2b(f"{settings.seed} {name} {field}".encode(), digest_size=8).digest()
+    for place, size in enumerate(placement.table_sizes):
+        seed = hashlib.blake2b(f"{settings.seed} {name} {tables[place]}".encode(), digest_size=8).digest()
         start = np.uint64(int.from_bytes(seed, "little"))
         bound = np.float32(1 / np.sqrt(size))
-        first = int(placement.offsets[field])
+        first = int(placement.offsets[place])
         _fill(weights, start, first, size, placement.ranks, rank, bound, np.float32(deviation))
 
 

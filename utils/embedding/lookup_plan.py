@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 
+from utils.embedding.inputs import TableInputs
 from utils.embedding.stripes import Placement
 
 NOTHING = -1
@@ -46,31 +47,32 @@ class LookupPlan:
         _where(self.answers, self.starts, len(self.places), capacity, where)
 
 
-def plan_lookup(ids: np.ndarray, present: int, placement: Placement) -> LookupPlan:
-    """The plan of ids int32 (B, >= F), of which the first F columns and the first `present` rows are looked up."""
-    fields, count = len(placement.table_sizes), len(ids) * len(placement.table_sizes)
+def plan_lookup(ids: np.ndarray, present: int, placement: Placement, inputs: TableInputs) -> LookupPlan:
+    """The plan of a batch's ids int32 (B, C): the columns of `inputs` and the first `present` rows are looked up."""
+    count = len(ids) * len(inputs.columns)
     answers, order = np.empty(count, np.int32), np.empty(count, np.int32)
     places, starts = np.empty(count, np.int32), np.zeros(placement.ranks + 1, np.int64)
     bits = max(4, int(2 * count).bit_length())
-    distinct = _plan(ids, fields, present, placement.offsets, bits, answers, order, places, starts)
+    offsets = placement.offsets[inputs.table_array]
+    distinct = _plan(ids, inputs.column_array, offsets, present, bits, answers, order, places, starts)
     return LookupPlan(places[:distinct], starts, answers, order)
 
 
 @njit(nogil=True, cache=True)
-def _plan(ids, fields, present, offsets, bits, answers, order, places, starts):
+def _plan(ids, columns, offsets, present, bits, answers, order, places, starts):
     """Fill `answers`, `order`, `places` and `starts`; returns the number of distinct rows."""
     ranks, shift, mask = starts.size - 1, np.uint64(64 - bits), (1 << bits) - 1
     slots = np.full(1 << bits, -1, np.int32)
     rows, times = np.empty(answers.size, np.int64), np.zeros(answers.size, np.int32)
     found, asking = 0, 0
     for i in range(ids.shape[0]):
-        for j in range(fields):
-            place = i * fields + j
-            if i >= present or ids[i, j] < 0:
+        for j in range(columns.size):
+            place = i * columns.size + j
+            if i >= present or ids[i, columns[j]] < 0:
                 answers[place] = NOTHING
                 continue
             asking += 1
-            row = offsets[j] + ids[i, j]
+            row = offsets[j] + ids[i, columns[j]]
             slot = np.int64((np.uint64(row) * _GOLDEN) >> shift)
             while slots[slot] >= 0 and rows[slots[slot]] != row:
                 slot = (slot + 1) & mask

@@ -2,7 +2,8 @@
 
 Three cells with the same two methods, all outside differentiation:
 
-    look_up(inputs) -> embeddings, one (B, F, D) for each of the tables; what `gradients` needs again; the ranks' need
+    look_up(inputs) -> embeddings, one (B, n, D) for each of the tables, of the n columns of ids that it is asked for,
+                       zeros for padding; what `gradients` needs again; the ranks' need
     gradients(inputs, held, d_embeddings) -> for each of the tables, rows (n,) that this rank holds, NOTHING for none,
                                              and the gradients (n, D) that fall on them, 0 for none
 
@@ -15,42 +16,66 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from utils.embedding.exchange import Exchange
+from utils.embedding.inputs import TableInputs
 from utils.embedding.lookup_plan import NOTHING
 from utils.embedding.tables import EmbeddingTables, groups_of
 
 
 class DirectLookup(nn.Cell):
-    """On one rank: every id is a row. Inputs: ids (B, C)."""
+    """On one rank: every id is a row. Inputs: ids (B, C).
 
-    def __init__(self, tables: tuple[EmbeddingTables, ...]) -> None:
+    Padding finds the row of zeros behind the table. What a network says is the gradient there is made 0, unless only
+    the host will read it, which leaves out what is no row.
+    """
+
+    def __init__(self, tables: tuple[EmbeddingTables, ...], *, only_host_reads_gradients: bool = False) -> None:
         super().__init__(auto_prefix=False)
         self.tables = nn.CellList(list(tables), auto_prefix=False)
-        offsets = {one.fields: Tensor(one.placement.offsets.astype(np.int32)) for one in tables}
-        self.offsets = tuple(offsets[one.fields] for one in tables)
+        self.clears_padding = not only_host_reads_gradients
+        inputs = {one.inputs: (_stretch_or_places(one.inputs), _offsets(one)) for one in tables}
+        self.columns = tuple(inputs[one.inputs][0] for one in tables)
+        self.offsets = tuple(inputs[one.inputs][1] for one in tables)
+        self.padded = tuple(one.inputs.padded for one in tables)
         self.gather = ops.Gather()
 
     def look_up(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | int]:
         rows, embeddings = (), ()
-        for tables, offsets in zip(self.tables, self.offsets):  # noqa: B905 (graph mode has no strict zip)
-            ids = inputs[0]
-            own = (ids if ids.shape[1] == tables.fields else ids[:, : tables.fields]) + offsets
-            rows, embeddings = (*rows, own), (*embeddings, self.gather(tables.weight, own, 0))
+        for i, tables in enumerate(self.tables):
+            ids = self.own_ids(i, inputs[0])
+            own = ids + self.offsets[i]
+            if self.padded[i]:
+                here = ids >= 0
+                found = ops.select(here, own, ops.full_like(own, tables.weight.shape[0] - 1))
+                own = ops.select(here, own, ops.full_like(own, NOTHING))
+            else:
+                found = own
+            rows, embeddings = (*rows, own), (*embeddings, self.gather(tables.weight, found, 0))
         return embeddings, rows, 0
 
     def gradients(
         self, inputs: tuple[Tensor, ...], rows: tuple[Tensor, ...], d_embeddings: tuple[Tensor, ...]
     ) -> tuple[tuple[Tensor, Tensor], ...]:
         found = ()
-        for own, gradient in zip(rows, d_embeddings):  # noqa: B905
+        for i, own in enumerate(rows):
+            gradient = d_embeddings[i]
+            if self.padded[i] and self.clears_padding:
+                gradient = gradient * (own >= 0).astype(gradient.dtype).expand_dims(2)
             found = (*found, (own, gradient))
         return found
+
+    def own_ids(self, table: int, ids: Tensor) -> Tensor:
+        """The columns of a batch's ids that a table is asked for."""
+        columns = self.columns[table]
+        if isinstance(columns, Tensor):
+            return self.gather(ids, columns, 1)
+        return ids if columns == (0, ids.shape[1]) else ids[:, columns[0] : columns[1]]
 
 
 class ExchangedLookup(nn.Cell):
     """Each rank asks for each distinct row once; what it asks for is in its LookupPlan.
 
     Inputs: asked (N, K of all groups + 1), the last column what the batch after next needs; then for each group which
-    of the answers each id gets (n,), and the places of the ids sorted by answer (n,).
+    of the answers each id gets (n,), and the places of the ids sorted by answer (n,). Padding gets zeros.
     """
 
     def __init__(
@@ -64,10 +89,10 @@ class ExchangedLookup(nn.Cell):
         self.order = tuple(np.argsort([place for members in self.members for place in members]).tolist())
         self.widths = tuple(group.widths for group, _ in groups)
         self.row_widths = tuple(group.row_width for group, _ in groups)
-        self.fields = tuple(len(group.placement.table_sizes) for group, _ in groups)
+        self.columns = tuple(len(group.inputs.columns) for group, _ in groups)
         self.ends = _ends(capacities)
         self.answer_ends = _ends(tuple(c * w for c, w in zip(capacities, self.row_widths, strict=True)))
-        ids = tuple(batch_size * fields for fields in self.fields)
+        ids = tuple(batch_size * columns for columns in self.columns)
         self.input_shapes = ((self.ranks, sum(capacities) + 1), *((n,) for n in ids for _ in range(2)))
         self.gather, self.concat, self.largest = ops.Gather(), ops.Concat(axis=1), ops.ReduceMax()
 
@@ -107,9 +132,9 @@ class ExchangedLookup(nn.Cell):
         return self.joined(vectors)
 
     def spread(self, group: int, answers: Tensor, where: Tensor) -> tuple[Tensor, ...]:
-        """Answers (n, D of all) -> what each id gets of each of a group's tables (B, F, D); zeros behind the last."""
+        """Answers (n, D of all) -> what each id gets of each of a group's tables (B, C, D); zeros behind the last."""
         answers = ops.concat((answers, ops.zeros((1, self.row_widths[group]), ms.float32)), 0)
-        vectors = self.gather(answers, where, 0).reshape(-1, self.fields[group], self.row_widths[group])
+        vectors = self.gather(answers, where, 0).reshape(-1, self.columns[group], self.row_widths[group])
         spread, start = (), 0
         for width in self.widths[group]:
             spread = (*spread, vectors[:, :, start : start + width])
@@ -117,7 +142,7 @@ class ExchangedLookup(nn.Cell):
         return spread
 
     def of_ids(self, d_embeddings: tuple[Tensor, ...], members: tuple[int, ...]) -> Tensor:
-        """The gradients of a group's embeddings, an id a row: (B F, D of all)."""
+        """The gradients of a group's embeddings, an id a row: (B C, D of all)."""
         gradients = ()
         for place in members:
             gradients = (*gradients, d_embeddings[place].reshape(-1, d_embeddings[place].shape[2]))
@@ -159,7 +184,7 @@ class RoundsLookup(ExchangedLookup):
         self, tables: tuple[EmbeddingTables, ...], exchange: Exchange, capacities: tuple[int, ...], batch_size: int
     ) -> None:
         super().__init__(tables, exchange, capacities, batch_size)
-        ids = tuple(batch_size * fields for fields in self.fields)
+        ids = tuple(batch_size * columns for columns in self.columns)
         of_groups = ((size,) for n in ids for size in (n, self.ranks + 1, n, n, n, n))
         self.input_shapes = ((1,), (self.ranks, 1), *of_groups)
         self.steps = tuple(Tensor(np.arange(capacity, dtype=np.int32)) for capacity in capacities)
@@ -244,6 +269,17 @@ def sum_by_answer(of_ids: Tensor, where: Tensor, order: Tensor, answers: int) ->
     """Sum the gradients (n, D) of the ids that get the same answer: (answers, D), always in the order of the batch."""
     ordered = ops.gather(of_ids, order, 0)
     return ops.unsorted_segment_sum(ordered, ops.gather(where, order, 0), answers + 1)[:answers]
+
+
+def _stretch_or_places(inputs: TableInputs) -> tuple[int, int] | Tensor:
+    """Columns side by side as the first and the one behind the last, others one by one."""
+    if inputs.is_stretch:
+        return inputs.columns[0], inputs.columns[-1] + 1
+    return Tensor(inputs.column_array.astype(np.int32))
+
+
+def _offsets(tables: EmbeddingTables) -> Tensor:
+    return Tensor(tables.placement.offsets[tables.inputs.table_array].astype(np.int32))
 
 
 def _ends(sizes: tuple[int, ...]) -> tuple[int, ...]:

@@ -10,6 +10,9 @@ from functools import cached_property
 
 import numpy as np
 
+from utils.embedding.inputs import TableInputs
+from utils.features import Features
+
 # Ids are int32, vectors, gradients and what optimizers keep are float32.
 NUMBER_BYTES = 4
 
@@ -23,7 +26,7 @@ class Placement:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """int64 (F,): the number of each table's first row."""
+        """int64 (tables,): the number of each table's first row."""
         return np.cumsum([0, *self.table_sizes[:-1]], dtype=np.int64)
 
     @property
@@ -36,11 +39,17 @@ class Placement:
         return (self.total - rank + self.ranks - 1) // self.ranks
 
 
+def placement_of(features: Features, inputs: TableInputs, ranks: int) -> Placement:
+    """The placement of the tables that have these inputs."""
+    return Placement(tuple(features.table_sizes[table] for table in inputs.tables), ranks)
+
+
 @dataclass(frozen=True)
 class TableGroup:
-    """The tables of the same fields: one placement, and the width of each table's rows."""
+    """Tables of the same inputs: one placement, and the width of each table's rows."""
 
     placement: Placement
+    inputs: TableInputs
     widths: tuple[int, ...]
 
     @property

@@ -1,35 +1,44 @@
-"""Embedding tables of one width: a rank's rows of them as one parameter, and their optimizer."""
+"""Embedding tables of one name and width: a rank's rows of them as one parameter, and their optimizer."""
+
+from collections.abc import Callable
 
 import numpy as np
 from mindspore import Parameter, nn
 
 from utils.config import TrainSettings
 from utils.embedding.first_weights import fill_first_weights
+from utils.embedding.inputs import TableInputs
 from utils.embedding.sparse_optimizers import sparse_optimizer, table_parameter
 from utils.embedding.stripes import Placement, TableGroup
 from utils.errors import InputError
 
 
 class EmbeddingTables(nn.Cell):
-    """F tables, those of a batch's first F fields, of width D: `weight` (R, D) are the rows that this rank holds.
+    """Tables of width D and what they are asked for: `weight` (R, D) are the rows that this rank holds.
 
-    `optimizer` is None where tables are only looked up.
+    Where ids may be padding, there is a row of zeros behind them, which padding finds and nothing changes. `optimizer`
+    is None where tables are only looked up.
     """
 
-    def __init__(self, weight: Parameter, placement: Placement, optimizer: nn.Cell | None = None) -> None:
+    def __init__(
+        self, weight: Parameter, placement: Placement, inputs: TableInputs, optimizer: nn.Cell | None = None
+    ) -> None:
         super().__init__(auto_prefix=False)
-        self.weight, self.placement, self.optimizer = weight, placement, optimizer
-        self.width, self.fields = weight.shape[1], len(placement.table_sizes)
+        self.weight, self.placement, self.inputs, self.optimizer = weight, placement, inputs, optimizer
+        self.width = weight.shape[1]
 
-    def saved_parameters(self) -> tuple[Parameter, ...]:
-        """What a checkpoint must hold: the weights and the optimizer's own parameters."""
-        return (self.weight, *(self.optimizer.slots if self.optimizer else ()))
+    def arrays(self, *, with_slots: bool = True) -> dict[str, np.ndarray]:
+        """The held rows (R, D) of the weights and the optimizer's slots, by parameter name; views, not copies."""
+        parameters = (self.weight, *(self.optimizer.slots if self.optimizer and with_slots else ()))
+        held = self.weight.shape[0] - int(self.inputs.padded)
+        return {parameter.name: parameter.asnumpy()[:held] for parameter in parameters}
 
 
 def new_tables(
     name: str,
     width: int,
     placement: Placement,
+    inputs: TableInputs,
     rank: int,
     optimizer: str,
     settings: TrainSettings,
@@ -45,31 +54,50 @@ def new_tables(
         name: the tables' name; a checkpoint has them by it.
         width: how wide a row is.
         placement: which rank holds which rows.
+        inputs: what they are asked for.
         rank: whose rows.
         optimizer: one of TABLE_OPTIMIZERS.
         settings: the seed and kind of first weights, and the optimizer's numbers.
         rows_repeat: whether the rows that the optimizer is given may come more than once.
-        never_unknown: the fields whose id 0 training never sees. Serving may: it then finds zeros.
+        never_unknown: the data's tables whose id 0 training never sees. Serving may: it then finds zeros.
     """
 
     def fill(weights: np.ndarray) -> None:
         if optimizer == "ftrl":
             weights.fill(0)
         else:
-            fill_first_weights(weights, name, placement, rank, settings)
-        for field in set(never_unknown) & set(range(len(placement.table_sizes))):
-            row = int(placement.offsets[field])
-            if row % placement.ranks == rank:
+            fill_first_weights(weights, name, placement, inputs.tables, rank, settings)
+        for place, table in enumerate(inputs.tables):
+            row = int(placement.offsets[place])
+            if table in never_unknown and row % placement.ranks == rank:
                 weights[row // placement.ranks] = 0
 
-    weight = table_parameter(name, (check_rows(placement, rank), width), fill)
-    return EmbeddingTables(weight, placement, sparse_optimizer(optimizer, weight, settings, rows_repeat=rows_repeat))
+    weight = _weight(name, width, placement, inputs, rank, fill)
+    optimizer = sparse_optimizer(optimizer, weight, settings, rows_repeat=rows_repeat)
+    return EmbeddingTables(weight, placement, inputs, optimizer)
 
 
-def lookup_tables(name: str, width: int, placement: Placement, rank: int = 0) -> EmbeddingTables:
+def lookup_tables(name: str, width: int, placement: Placement, inputs: TableInputs, rank: int = 0) -> EmbeddingTables:
     """A rank's part of tables that are only looked up, their weights yet to be written."""
-    weight = table_parameter(name, (check_rows(placement, rank), width), lambda weights: None)
-    return EmbeddingTables(weight, placement)
+    return EmbeddingTables(_weight(name, width, placement, inputs, rank, lambda weights: None), placement, inputs)
+
+
+def _weight(
+    name: str,
+    width: int,
+    placement: Placement,
+    inputs: TableInputs,
+    rank: int,
+    fill: Callable[[np.ndarray], None],
+) -> Parameter:
+    """A rank's rows, which `fill` writes, and the row of zeros behind them where there is padding."""
+    rows = check_rows(placement, rank)
+
+    def fill_all(weights: np.ndarray) -> None:
+        fill(weights[:rows])
+        weights[rows:] = 0
+
+    return table_parameter(name, (rows + int(inputs.padded), width), fill_all)
 
 
 def check_rows(placement: Placement, rank: int) -> int:
@@ -83,11 +111,14 @@ def check_rows(placement: Placement, rank: int) -> int:
 
 
 def groups_of(tables: tuple[EmbeddingTables, ...]) -> tuple[tuple[TableGroup, tuple[int, ...]], ...]:
-    """The tables of the same fields together: each group, and the places of its members among the tables."""
-    groups: dict[int, list[int]] = {}
+    """The tables of the same inputs together: each group, and the places of its members among the tables."""
+    groups: dict[TableInputs, list[int]] = {}
     for place, one in enumerate(tables):
-        groups.setdefault(one.fields, []).append(place)
+        groups.setdefault(one.inputs, []).append(place)
     return tuple(
-        (TableGroup(tables[members[0]].placement, tuple(tables[place].width for place in members)), tuple(members))
-        for members in groups.values()
+        (
+            TableGroup(tables[members[0]].placement, inputs, tuple(tables[place].width for place in members)),
+            tuple(members),
+        )
+        for inputs, members in groups.items()
     )

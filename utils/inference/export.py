@@ -14,9 +14,10 @@ from mindspore import Tensor
 from mindspore.onnx import export as export_onnx
 
 from utils.config import DeviceSettings, ExportSettings
-from utils.data.manifest import DataManifest, copy_serving_files
+from utils.data.manifest import PADDING, copy_serving_files
 from utils.device import set_up_device
 from utils.errors import InputError
+from utils.features import Features
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer
 from utils.inference.publish import earlier_export, publish, serving_folder, variables_folder
 from utils.inference.seal import write_seal
@@ -36,9 +37,9 @@ def main(model: Model, argv: list[str] | None = None) -> None:
     set_up_device(device)
     checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)
     serving_files = serving_files_of(checkpoint)
-    scorer = scorer_of(model, checkpoint)
+    scorer, manifest = scorer_of(model, checkpoint), checkpoint.manifest
     del checkpoint
-    written, difference = export(scorer, DataManifest.load(serving_files), serving_files, target)
+    written, difference = export(scorer, manifest.features, manifest.data_fingerprint, serving_files, target)
     batches = ", ".join(map(str, CHECKED_BATCHES))
     print(f"{written}: largest difference to the evaluation network {difference:.1e} (batches of {batches})")
     print(f"{serving_folder(written)}: vocabulary, schema and manifest; keep it beside the model")
@@ -60,12 +61,15 @@ def target_of(file_name: str, file_format: str) -> Path:
     return path.with_name(stem + suffix)
 
 
-def export(scorer: ScoreStep, data: DataManifest, serving_files: Path, target: Path) -> tuple[Path, float]:
+def export(
+    scorer: ScoreStep, features: Features, fingerprint: str, serving_files: Path, target: Path
+) -> tuple[Path, float]:
     """Write `target`, or `<name>_graph.mindir` and `<name>_variables/` where MindSpore splits a large model.
 
     Args:
         scorer: the evaluation graph.
-        data: what it was trained on.
+        features: what it was trained on.
+        fingerprint: of the data it was trained on.
         serving_files: the folder of the data's serving files; their copy is called `<name>.serving/`.
         target: a path that ends with `.mindir` or `.onnx`.
 
@@ -79,13 +83,13 @@ def export(scorer: ScoreStep, data: DataManifest, serving_files: Path, target: P
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.partial-") as folder:
-            replaced = earlier_export(target, data.fingerprint)
+            replaced = earlier_export(target, fingerprint)
             new, aside = Path(folder, "new"), Path(folder, "aside")
             new.mkdir()
             aside.mkdir()
             copy_serving_files(serving_files, new / serving_folder(target).name)
-            written = _write(scorer, data, new / target.name)
-            difference = _largest_difference(predictor_of_scorer(scorer), predictor_of_file(written), data)
+            written = _write(scorer, features, fingerprint, new / target.name)
+            difference = _largest_difference(predictor_of_scorer(scorer), predictor_of_file(written), features)
             if not difference <= TOLERANCES[target.suffix]:
                 raise InputError(
                     f"{target}: its output differs by {difference:.1e} from the network; nothing was written"
@@ -97,32 +101,32 @@ def export(scorer: ScoreStep, data: DataManifest, serving_files: Path, target: P
         raise InputError(f"{target}: cannot be written ({reason}); check the folder and the disk") from error
 
 
-def _write(scorer: ScoreStep, data: DataManifest, path: Path) -> Path:
+def _write(scorer: ScoreStep, features: Features, fingerprint: str, path: Path) -> Path:
     """Write the model, sealed and readable by all; returns the file to load."""
-    fields, dense = len(data.table_sizes), max(len(data.dense_columns), 1)
+    columns, dense = len(features.columns), max(features.dense_width, 1)
     scorer.set_train(False)
     write = {".mindir": _write_mindir, ".onnx": _write_onnx}[path.suffix]
     with _inside(path.parent):
-        written = path.with_name(write(scorer, fields, dense, path.name))
+        written = path.with_name(write(scorer, columns, dense, path.name))
     folder = variables_folder(path)
     weights = sorted(folder.iterdir()) if folder.exists() else []
     for file in (written, *weights):  # MindSpore writes for its owner alone
         file.chmod(0o644)
     if weights:
         folder.chmod(0o755)
-    write_seal(written, data.fingerprint, weights)
+    write_seal(written, fingerprint, weights)
     return written
 
 
-def _write_mindir(scorer: ScoreStep, fields: int, dense: int, name: str) -> str:
-    inputs = Tensor(shape=[None, fields], dtype=ms.int32), Tensor(shape=[None, dense], dtype=ms.float32)
+def _write_mindir(scorer: ScoreStep, columns: int, dense: int, name: str) -> str:
+    inputs = Tensor(shape=[None, columns], dtype=ms.int32), Tensor(shape=[None, dense], dtype=ms.float32)
     ms.export(scorer, *inputs, file_name=name, file_format="MINDIR")
     split = f"{Path(name).stem}_graph.mindir"
     return split if os.path.exists(split) else name
 
 
-def _write_onnx(scorer: ScoreStep, fields: int, dense: int, name: str) -> str:
-    example = Tensor(np.zeros((2, fields), np.int32)), Tensor(np.zeros((2, dense), np.float32))
+def _write_onnx(scorer: ScoreStep, columns: int, dense: int, name: str) -> str:
+    example = Tensor(np.zeros((2, columns), np.int32)), Tensor(np.zeros((2, dense), np.float32))
     names = ["ids", "dense", "probability"]
     export_onnx(
         scorer, *example, file_name=name, input_names=names[:2], output_names=names[2:],
@@ -158,12 +162,22 @@ def _inside(folder: Path) -> Iterator[None]:
         os.close(before)
 
 
-def _largest_difference(expected: Predict, found: Predict, data: DataManifest) -> float:
-    generator = np.random.default_rng(0)
-    sizes, dense = data.table_sizes, max(len(data.dense_columns), 1)
-    worst = 0.0
+def _largest_difference(expected: Predict, found: Predict, features: Features) -> float:
+    generator, worst = np.random.default_rng(0), 0.0
     for rows in CHECKED_BATCHES:
-        ids = generator.integers(0, sizes, (rows, len(sizes)), dtype=np.int32)
-        values = generator.random((rows, dense), dtype=np.float32) * 4
-        worst = max(worst, float(np.abs(expected(ids, values) - found(ids, values)).max()))
+        inputs = random_inputs(features, rows, generator)
+        worst = max(worst, float(np.abs(expected(*inputs) - found(*inputs)).max()))
     return worst
+
+
+def random_inputs(features: Features, rows: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Ids (B, C), sequences of any length among them, and dense values (B, max(d, 1)), 0 beside padding."""
+    sizes = np.array(features.table_sizes)[list(features.columns)]
+    ids = generator.integers(0, sizes, (rows, len(sizes)), dtype=np.int32)
+    dense = generator.random((rows, max(features.dense_width, 1)), dtype=np.float32) * 4
+    for sequence in features.sequences:
+        padded = np.arange(sequence.length) >= generator.integers(0, sequence.length + 1, (rows, 1))
+        ids[:, sequence.first : sequence.first + sequence.length][padded] = PADDING
+        for _, first in sequence.numbers:
+            dense[:, first : first + sequence.length][padded] = 0
+    return ids, dense

@@ -1,4 +1,4 @@
-"""The door `infer.py`: raw rows in, one probability a line out, in order."""
+"""The door `infer.py`: raw rows in, a line of probabilities for each out, in order."""
 
 import contextlib
 import sys
@@ -35,10 +35,11 @@ def main(model: Model | None, argv: list[str] | None = None) -> None:
 
 
 def score(predict: Predict, serving_files: Path, settings: InferSettings) -> None:
-    """Write the probability of each row of `--input` to standard output."""
+    """Write the probabilities of each row of `--input` to standard output, a row a line, with tabs between them."""
     for ids, dense in _inputs(settings, serving_files):
         probabilities = predict(ids, dense if dense.shape[1] else np.zeros((len(ids), 1), np.float32))
-        sys.stdout.write("".join(f"{probability:.9g}\n" for probability in probabilities.tolist()))
+        lines = ("\t".join(f"{one:.9g}" for one in row) + "\n" for row in probabilities.tolist())
+        sys.stdout.write("".join(lines))
         sys.stdout.flush()
 
 

@@ -15,7 +15,7 @@ from utils.inference.publish import serving_folder
 from utils.inference.seal import check_seal
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""ids (B, F) int32 and dense (B, max(d, 1)) float32 -> probabilities (B,) float32, for any B."""
+"""ids (B, C) int32 and dense (B, max(d, 1)) float32 -> probabilities (B, K) float32, for any B."""
 
 
 def predictor_of_file(path: Path) -> Predict:
@@ -43,7 +43,7 @@ def predictor_of_scorer(scorer: Callable) -> Predict:
     run = CompiledCell(scorer)
 
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
-        return run(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()[:, 0]
+        return run(Tensor.from_numpy(ids), Tensor.from_numpy(dense)).asnumpy()
 
     return predict
 
@@ -56,6 +56,6 @@ def _load_onnx(path: Path) -> Predict:
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def predict(ids: np.ndarray, dense: np.ndarray) -> np.ndarray:
-        return session.run(None, {"ids": ids, "dense": dense})[0][:, 0]
+        return session.run(None, {"ids": ids, "dense": dense})[0]
 
     return predict

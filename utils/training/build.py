@@ -10,16 +10,19 @@ from mindspore import Parameter, Tensor, nn
 from utils.config import TrainSettings, from_dict
 from utils.data.reading import Batch, row_keys
 from utils.device import this_rank
+from utils.embedding.inputs import table_inputs
 from utils.embedding.lookups import RoundsLookup
-from utils.embedding.stripes import Placement
+from utils.embedding.stripes import Placement, placement_of
 from utils.embedding.tables import EmbeddingTables, groups_of, lookup_tables, new_tables
 from utils.errors import InputError
+from utils.features import Features
 from utils.layers.dropout import number_dropouts
 from utils.layers.mixed_precision import multiply_in_float16
-from utils.model import Features, Model
+from utils.model import Model
 from utils.schedule import hyper_at
 from utils.training.checkpoint.reading import Checkpoint
 from utils.training.dense_optimizers import dense_optimizer
+from utils.training.head import Head, head_of
 from utils.training.loss_scale import LossScale
 from utils.training.planned import PlannedBatch
 from utils.training.running import OneRankScorer, RankScorer, TrainStep
@@ -43,7 +46,8 @@ class Training:
     ) -> None:
         rank, ranks = this_rank()
         self.settings = settings
-        self.network = model.network(hyper_parameters, features)
+        self.head = head_of(model, hyper_parameters, features)
+        self.network = self.head.network
         number_dropouts(self.network)
         own = model.optimizers(hyper_parameters)
         # What is planned for one rank names each row once; several ranks may ask for the same row.
@@ -52,7 +56,8 @@ class Training:
             new_tables(
                 table.name,
                 table.width,
-                Placement(features.table_sizes[: table.fields], ranks),
+                placement_of(features, inputs, ranks),
+                inputs,
                 rank,
                 chosen_optimizer(own, table.name, settings.table_optimizer),
                 settings,
@@ -60,23 +65,24 @@ class Training:
                 never_unknown=features.never_unknown,
             )
             for table in model.tables(hyper_parameters, features)
+            for inputs in [table_inputs(features, table.inputs)]
         )
         if settings.amp_level != "O0":
             multiply_in_float16(self.network)
         self.scale = None if settings.amp_level == "O0" else LossScale()
         optimizers = _dense_optimizers(self.network, own, settings, target)
         self.step = TrainStep(
-            self.network, self.tables, optimizers, target=target, ranks=ranks, scale=self.scale,
+            self.head, self.tables, optimizers, target=target, ranks=ranks, scale=self.scale,
             clip_norm=settings.gradient_clip_norm,
         )  # fmt: skip
         if ranks == 1:
-            self.scorer = OneRankScorer(ScoreStep(self.network, self.tables))
+            self.scorer = OneRankScorer(ScoreStep(self.head, self.tables))
         else:
-            self.scorer = RankScorer(self.network, self.tables, target, ranks)
+            self.scorer = RankScorer(self.head, self.tables, target, ranks)
         saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
         saved += self.scale.parameters if self.scale else ()
-        saved += [parameter for tables in self.tables for parameter in tables.saved_parameters()]
-        check_names([parameter.name for parameter in saved])
+        of_tables = [name for names in self.table_arrays().values() for name in names]
+        check_names([*(parameter.name for parameter in saved), *of_tables])
         self._saved = {parameter.name: parameter for parameter in saved}
 
     def planned(self, batches: Iterator[Batch]) -> Iterator[PlannedBatch]:
@@ -125,19 +131,18 @@ class Training:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What a checkpoint holds, by parameter name; views, not copies."""
-        return {name: parameter.asnumpy() for name, parameter in self._saved.items()}
+        arrays = {name: parameter.asnumpy() for name, parameter in self._saved.items()}
+        for tables in self.tables:
+            arrays |= tables.arrays()
+        return arrays
 
     def load(self, checkpoint: Checkpoint, *, with_slots: bool) -> None:
         """Take over a checkpoint's weights, and its optimizer slots if asked."""
         of_tables = {
-            parameter.name: parameter.asnumpy()
-            for tables in self.tables
-            for parameter in (tables.saved_parameters() if with_slots else (tables.weight,))
+            name: array for tables in self.tables for name, array in tables.arrays(with_slots=with_slots).items()
         }
-        table_names = {name for names in self.table_arrays().values() for name in names}
-        others = [p for p in self._saved.values() if p.name not in table_names]
         network = {parameter.name for parameter in self.network.get_parameters()}
-        load_parameters([p for p in others if with_slots or p.name in network], checkpoint)
+        load_parameters([p for p in self._saved.values() if with_slots or p.name in network], checkpoint)
         checkpoint.fill(of_tables, self.placements(), this_rank()[0])
         if not with_slots:
             for tables in self.tables:
@@ -149,10 +154,7 @@ class Training:
 
     def table_arrays(self) -> dict[str, tuple[str, ...]]:
         """By each table's name, the names of its weights and their slots."""
-        return {
-            tables.weight.name: tuple(parameter.name for parameter in tables.saved_parameters())
-            for tables in self.tables
-        }
+        return {tables.weight.name: tuple(tables.arrays()) for tables in self.tables}
 
 
 def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
@@ -168,20 +170,20 @@ def scorer_over_ranks(model: Model, checkpoint: Checkpoint, target: str) -> OneR
     return RankScorer(*_loaded(model, checkpoint, rank, ranks), target, ranks)
 
 
-def _loaded(model: Model, checkpoint: Checkpoint, rank: int, ranks: int) -> tuple[nn.Cell, tuple[EmbeddingTables, ...]]:
+def _loaded(model: Model, checkpoint: Checkpoint, rank: int, ranks: int) -> tuple[Head, tuple[EmbeddingTables, ...]]:
     """A checkpoint's network, as it is evaluated, and a rank's part of its tables."""
-    manifest = checkpoint.manifest
-    hyper_parameters = from_dict(model.settings, manifest.network, f"{checkpoint.path}")
-    features = Features(manifest.dense_columns, manifest.table_sizes, manifest.crosses)
-    network = model.network(hyper_parameters, features)
-    load_parameters(network.get_parameters(), checkpoint)
+    features = checkpoint.manifest.features
+    hyper_parameters = from_dict(model.settings, checkpoint.manifest.network, f"{checkpoint.path}")
+    head = head_of(model, hyper_parameters, features)
+    load_parameters(head.network.get_parameters(), checkpoint)
     tables = tuple(
-        lookup_tables(table.name, table.width, Placement(features.table_sizes[: table.fields], ranks), rank)
+        lookup_tables(table.name, table.width, placement_of(features, inputs, ranks), inputs, rank)
         for table in model.tables(hyper_parameters, features)
+        for inputs in [table_inputs(features, table.inputs)]
     )
-    weights = {one.weight.name: one.weight.asnumpy() for one in tables}
+    weights = {name: array for one in tables for name, array in one.arrays().items()}
     checkpoint.fill(weights, {one.weight.name: one.placement for one in tables}, rank)
-    return network.set_train(False), tables
+    return head.set_train(False), tables
 
 
 def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> None:

@@ -12,12 +12,12 @@ from utils.data.reading import read_batches
 from utils.device import reading_workers, set_up_device, set_up_ranks, this_rank
 from utils.errors import DivergedError, InputError
 from utils.model import Model, door_settings
-from utils.ranks.messages import barrier, gather_each
+from utils.ranks.messages import barrier
 from utils.training.build import scorer_over_ranks
 from utils.training.checkpoint.reading import check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, beside_logs, now
-from utils.training.metrics import MAX_DISTINCT, BinaryMetrics
 from utils.training.running import OneRankScorer, RankScorer
+from utils.training.scores import Evaluation, Scores
 
 
 def main(model: Model, argv: list[str] | None = None) -> None:
@@ -38,13 +38,13 @@ def main(model: Model, argv: list[str] | None = None) -> None:
     workers = reading_workers(settings.num_parallel_workers)
     scorer = scorer_over_ranks(model, checkpoint, target)
     try:
-        metrics = evaluate(scorer, folder, data, split, settings.eval_batch_size, workers)
+        found = evaluate(scorer, folder, data, split, settings.eval_batch_size, workers)
     except DivergedError as error:
         barrier()
         raise DivergedError(f"{checkpoint.path}: {error}: its training diverged; evaluate one before it") from None
     if rank == 0:
-        line = model.eval_line(now(), metrics, time.time() - started)
-        bound = f", AUC to within {metrics['auc_error']:.1g}" if metrics["auc_error"] else ""
+        line = model.eval_line(now(), found.figures, time.time() - started)
+        bound = f", AUC to within {found.auc_error:.1g}" if found.auc_error else ""
         print(f"{split} split, {data.splits[split].rows:,} rows, {checkpoint.path}{bound}", file=sys.stderr)
         append_line(beside_logs(model.eval_log), line)
         print(line)
@@ -69,8 +69,8 @@ def evaluate(
     batch_size: int,
     workers: int,
     rows: range | None = None,
-) -> dict[str, float]:
-    """AUC, logloss and accuracy over every row of a split, or over `rows` of it; the same figures on every rank.
+) -> Evaluation:
+    """The figures of every row of a split, or of `rows` of it; the same on every rank.
 
     `batch_size` is each rank's; it is lowered where there are fewer rows.
 
@@ -78,20 +78,11 @@ def evaluate(
         DivergedError: a score is not a finite number.
     """
     rows = rows or range(data.splits[split].rows)
-    metrics = BinaryMetrics()
+    scores = Scores(scorer.targets, grouped=bool(data.group))
     part = Part(min(batch_size, len(rows)), *this_rank())
     # The look-up is an exchange, so a rank whose part is empty takes the step too.
-    for batch, scores in scorer.scores(read_batches(folder, data, split, part, rows=rows, workers=workers)):
+    for batch, probabilities in scorer.scores(read_batches(folder, data, split, part, rows=rows, workers=workers)):
         present = batch.present[:, 0] > 0
-        metrics.update(scores[present], batch.label[present, 0])
-    return of_all_ranks(metrics, part.ranks).result()
-
-
-def of_all_ranks(metrics: BinaryMetrics, ranks: int) -> BinaryMetrics:
-    """The metrics of all ranks' rows, by one exchange of at most MAX_DISTINCT bins."""
-    if ranks == 1:
-        return metrics
-    merged = BinaryMetrics()
-    for state in gather_each(metrics.to_array(MAX_DISTINCT // ranks)):
-        merged.merge(BinaryMetrics.from_array(state))
-    return merged
+        groups = None if batch.groups is None else batch.groups[present]
+        scores.update(probabilities[present], batch.label[present], groups)
+    return scores.result()

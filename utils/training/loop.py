@@ -1,7 +1,6 @@
 """The training loop: epochs of steps, with logs, evaluations, checkpoints and a clean end on a signal."""
 
 import dataclasses
-import math
 import sys
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from utils.data.order import Part, steps_of
 from utils.data.reading import read_batches
 from utils.device import reading_workers, this_rank
 from utils.errors import DIVERGED, DivergedError
+from utils.features import Features
 from utils.model import Model
 from utils.streams import say
 from utils.training.build import Training
@@ -28,6 +28,7 @@ from utils.training.checkpoint.saving import Saver
 from utils.training.evaluate import evaluate
 from utils.training.logs import LogFile, now
 from utils.training.profile import StepProfile
+from utils.training.scores import Monitor
 from utils.training.selection import Selection
 from utils.training.signals import EndRequest, InterruptedTrainingError, Signals
 
@@ -48,6 +49,7 @@ class Run:
     loss_log: LogFile
     eval_log: LogFile
     selection: Selection
+    monitor: Monitor
     saver: Saver
 
     @property
@@ -198,12 +200,12 @@ def _end_epoch(run: Run, progress: Progress, ending: EndRequest, *, save: bool) 
 def _judged(run: Run, progress: Progress) -> Progress:
     """Evaluate the epoch that was saved last, and note beside its checkpoint what that means for training."""
     settings = run.settings
-    auc = _evaluate(run)
-    better = auc > progress.best_auc
+    figure = _evaluate(run)[run.monitor.name]
+    better = run.monitor.is_better(figure, progress.best)
     factor = settings.plateau_factor if settings.decay == "plateau" and not better else 1.0
     progress = dataclasses.replace(
         progress,
-        best_auc=auc if better else progress.best_auc,
+        best=figure if better else progress.best,
         epochs_without_better=0 if better else progress.epochs_without_better + 1,
         rate_factor=progress.rate_factor * factor,
     )
@@ -218,7 +220,7 @@ def _decided(run: Run, progress: Progress) -> Progress:
     """After an epoch: whether it was the last."""
     early = stops_early(progress, run.settings)
     if early:
-        run.say(f"no better AUC for {run.settings.patience} epochs: stopped early")
+        run.say(f"no better {run.monitor.label} for {run.settings.patience} epochs: stopped early")
     return dataclasses.replace(progress, evaluated=True, finished=early or progress.epoch >= run.settings.epochs)
 
 
@@ -227,17 +229,17 @@ def stops_early(progress: Progress, settings: TrainSettings) -> bool:
     return 0 < settings.patience <= progress.epochs_without_better
 
 
-def _evaluate(run: Run) -> float:
+def _evaluate(run: Run) -> dict[str, float]:
     started, settings, selection = time.time(), run.settings, run.selection
     run.training.network.set_train(False)
-    metrics = evaluate(
+    figures = evaluate(
         run.training.scorer, run.data_folder, run.data, selection.split, settings.eval_batch_size,
         reading_workers(settings.num_parallel_workers), selection.evaluated,
-    )  # fmt: skip
-    line = run.model.eval_line(now(), metrics, time.time() - started)
+    ).figures  # fmt: skip
+    line = run.model.eval_line(now(), figures, time.time() - started)
     run.say(line)
     run.eval_log.append(line)
-    return -1.0 if math.isnan(metrics["auc"]) else metrics["auc"]
+    return figures
 
 
 def _save(run: Run, progress: Progress) -> None:
@@ -245,9 +247,7 @@ def _save(run: Run, progress: Progress) -> None:
     manifest = CheckpointManifest(
         model=run.model.name,
         network=run.network,
-        dense_columns=len(run.data.dense_columns),
-        table_sizes=run.data.table_sizes,
-        crosses=run.data.crosses,
+        features=Features.of(run.data),
         data_fingerprint=run.data.fingerprint,
         training=run.fixed,
         placements=run.training.placements(),

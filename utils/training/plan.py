@@ -2,9 +2,11 @@
 
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.find import find_data, open_data
+from utils.embedding.inputs import table_inputs
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
-from utils.embedding.stripes import Placement, table_bytes
-from utils.model import Features, Model, door_settings
+from utils.embedding.stripes import placement_of, table_bytes
+from utils.features import Features
+from utils.model import Model, door_settings
 from utils.training.build import check_build, chosen_optimizer
 from utils.training.train import check_settings
 
@@ -24,7 +26,7 @@ def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
     placed = [
         (
             table,
-            Placement(features.table_sizes[: table.fields], ranks),
+            placement_of(features, table_inputs(features, table.inputs), ranks),
             TABLE_OPTIMIZERS[chosen_optimizer(own, table.name, settings.table_optimizer)],
         )
         for table in model.tables(hyper_parameters, features)

@@ -78,7 +78,7 @@ class Planner:
 
     def _plan(self, batch: Batch) -> tuple[Batch, tuple[LookupPlan, ...]]:
         present, started = int(batch.present.sum()), time.perf_counter()
-        plans = tuple(plan_lookup(batch.ids, present, group.placement) for group in self.groups)
+        plans = tuple(plan_lookup(batch.ids, present, group.placement, group.inputs) for group in self.groups)
         self.seconds += time.perf_counter() - started
         return batch, plans
 
@@ -97,5 +97,5 @@ class Planner:
         # Ranks' batches may differ by some rows, and their distinct rows do; all ranks need one ladder.
         counts = [[len(batch.ids), *(len(plan.places) for plan in plans)] for batch, plans in first]
         batch_size, *distinct = self._gather(np.array([np.max(counts, axis=0)], np.int32)).max(axis=0).tolist()
-        most = [min(batch_size * len(group.placement.table_sizes), group.placement.rows(0)) for group in self.groups]
+        most = [min(batch_size * len(group.inputs.columns), group.placement.rows(0)) for group in self.groups]
         return Ladder.of(distinct, most, self.groups[0].placement.ranks)

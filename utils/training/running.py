@@ -15,6 +15,7 @@ from utils.embedding.lookups import DirectLookup, ExchangedLookup, RoundsLookup
 from utils.embedding.tables import EmbeddingTables, groups_of
 from utils.layers.dropout import drops_units
 from utils.ranks.messages import gather
+from utils.training.head import Head
 from utils.training.loss_scale import LossScale
 from utils.training.packing import Packing
 from utils.training.planned import PlannedBatch, Planner
@@ -30,8 +31,15 @@ class Lookups:
     Where every id is a row, on one rank of a CPU, nothing is planned.
     """
 
-    def __init__(self, tables: tuple[EmbeddingTables, ...], target: str, ranks: int) -> None:
-        self.tables = tables
+    def __init__(
+        self,
+        tables: tuple[EmbeddingTables, ...],
+        target: str,
+        ranks: int,
+        *,
+        only_host_reads_gradients: bool = False,
+    ) -> None:
+        self.tables, self._only_host = tables, only_host_reads_gradients
         is_direct = ranks == 1 and target == "CPU"
         self.planner = None if is_direct else Planner(tuple(group for group, _ in groups_of(tables)), gather)
         self._exchange: Exchange | None = None if is_direct else exchange_for(target)
@@ -51,7 +59,7 @@ class Lookups:
         """The look-up of a graph, and the shapes of its inputs."""
         ids, _, number = key
         if self.planner is None:
-            return DirectLookup(self.tables), (ids,)
+            return DirectLookup(self.tables, only_host_reads_gradients=self._only_host), (ids,)
         rungs = self.planner.ladder.rungs
         kind = ExchangedLookup if number < len(rungs) else RoundsLookup
         lookup = kind(self.tables, self._exchange, rungs[min(number, len(rungs) - 1)], ids[0])
@@ -107,7 +115,7 @@ class TrainStep:
 
     def __init__(
         self,
-        network: nn.Cell,
+        head: Head,
         tables: tuple[EmbeddingTables, ...],
         optimizers: tuple[nn.Cell, ...],
         *,
@@ -117,13 +125,14 @@ class TrainStep:
         clip_norm: float = 0.0,
     ) -> None:
         """`optimizers` are those of the network's weights; `clip_norm` bounds the norm of all gradients (0: none)."""
-        self.lookups = Lookups(tables, target, ranks)
-        self.network, self.tables, self.optimizers = network, tables, optimizers
-        self.has_keys = drops_units(network)
+        self.head, self.tables, self.optimizers = head, tables, optimizers
+        self.has_keys = drops_units(head)
         self.scale, self.clip_norm = scale, clip_norm
         self.last_graph: StepGraph | None = None
         self._graphs: dict[Key, tuple[StepGraph, CompiledCell]] = {}
         self.host = HostUpdates(tables, target)
+        only_host = self.host.has_all and not clip_norm and scale is None
+        self.lookups = Lookups(tables, target, ranks, only_host_reads_gradients=only_host)
 
     def __call__(self, planned: PlannedBatch, keys: np.ndarray | None, hyper: tuple[np.ndarray, ...]) -> Tensor:
         """`keys` (B, 1) int32: a random number a row, where it `has_keys`; `hyper`: of utils.schedule.hyper_at."""
@@ -132,6 +141,8 @@ class TrainStep:
         ints, looked_up = graph.ints.empty(np.int32)
         floats, (dense, label, shares, *numbers) = graph.floats.empty(np.float32)
         dense[:], label[:] = batch.dense, batch.label
+        if self.head.is_masked:
+            np.greater_equal(batch.ids, 0, out=numbers.pop(), casting="unsafe")
         np.multiply(batch.present, np.float32(1) / np.float32(batch.global_rows), out=shares)
         for number, value in zip(numbers, hyper, strict=True):
             number[...] = value
@@ -148,18 +159,19 @@ class TrainStep:
 
     def set_train(self) -> None:
         """Switch the network, which evaluation shares, back to training."""
-        self.network.set_train(True)
+        self.head.set_train(True)
 
     def graph(self, key: Key) -> tuple[StepGraph, CompiledCell]:
         """The graph of a key, made when it is first asked for, and what runs it."""
         if key not in self._graphs:
             ids, dense, _ = key
+            mask = (ids,) if self.head.is_masked else ()
             lookup, shapes = self.lookups.of(key)
             of_keys = ((ids[0], 1),) if self.has_keys else ()
             graph = StepGraph(
-                self.network, lookup, self.tables, self.optimizers, self.host.here, scale=self.scale,
+                self.head, lookup, self.tables, self.optimizers, self.host.here, scale=self.scale,
                 clip_norm=self.clip_norm, has_keys=self.has_keys, ints=Packing((*of_keys, *shapes)),
-                floats=Packing((dense, (ids[0], 1), (ids[0], 1), (), (1,), (1,))),
+                floats=Packing((dense, (ids[0], self.head.labels), (ids[0], 1), (), (1,), (1,), *mask)),
             )  # fmt: skip
             self._graphs[key] = graph, CompiledCell(graph)
         return self._graphs[key]
@@ -169,37 +181,42 @@ class OneRankScorer:
     """Scores batches by a step that holds all tables."""
 
     def __init__(self, step: ScoreStep) -> None:
-        self.step = step
+        self.step, self.targets = step, step.head.objective.targets
         self._run = CompiledCell(step)
 
     def scores(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
-        """Each batch and its rows' probabilities (B,); those of rows that are not present mean nothing."""
+        """Each batch and its rows' probabilities (B, K); those of rows that are not present mean nothing."""
         for batch in batches:
-            yield batch, self._run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()[:, 0]
+            yield batch, self._run(Tensor.from_numpy(batch.ids), Tensor.from_numpy(batch.dense)).asnumpy()
 
 
 class RankScorer:
     """Scores batches over several ranks, each rank its part; all must be given as many batches."""
 
-    def __init__(self, network: nn.Cell, tables: tuple[EmbeddingTables, ...], target: str, ranks: int) -> None:
-        self._network, self.lookups = network, Lookups(tables, target, ranks)
+    def __init__(self, head: Head, tables: tuple[EmbeddingTables, ...], target: str, ranks: int) -> None:
+        self._head, self.targets = head, head.objective.targets
+        self.lookups = Lookups(tables, target, ranks)
         self._graphs: dict[Key, tuple[RankScoreGraph, CompiledCell]] = {}
 
     def scores(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, np.ndarray]]:
-        """Each batch and its rows' probabilities (B,); those of rows that are not present mean nothing."""
+        """Each batch and its rows' probabilities (B, K); those of rows that are not present mean nothing."""
         for planned in self.lookups.planned(batches):
             graph, run = self.graph(self.lookups.key(planned))
             ints, looked_up = graph.ints.empty(np.int32)
             self.lookups.fill(looked_up, planned)
-            dense = np.ascontiguousarray(planned.batch.dense)
-            probabilities, need = run(Tensor.from_numpy(ints), Tensor.from_numpy(dense))
+            floats, (dense, *mask) = graph.floats.empty(np.float32)
+            dense[:] = planned.batch.dense
+            if mask:
+                np.greater_equal(planned.batch.ids, 0, out=mask[0], casting="unsafe")
+            probabilities, need = run(Tensor.from_numpy(ints), Tensor.from_numpy(floats))
             self.lookups.heard(need)
-            yield planned.batch, probabilities.asnumpy()[:, 0]
+            yield planned.batch, probabilities.asnumpy()
 
     def graph(self, key: Key) -> tuple[RankScoreGraph, CompiledCell]:
         """The graph of a key, made when it is first asked for, and what runs it."""
         if key not in self._graphs:
             lookup, shapes = self.lookups.of(key)
-            graph = RankScoreGraph(self._network, lookup, Packing(shapes), Packing((key[1],)))
+            floats = Packing((key[1], key[0]) if self._head.is_masked else (key[1],))
+            graph = RankScoreGraph(self._head, lookup, Packing(shapes), floats)
             self._graphs[key] = graph, CompiledCell(graph)
         return self._graphs[key]

@@ -12,7 +12,7 @@ from mindspore import ParameterTuple, Tensor, nn, ops
 from utils.device import host_view
 from utils.embedding.lookups import DirectLookup, ExchangedLookup
 from utils.embedding.tables import EmbeddingTables
-from utils.layers.rows import Rows
+from utils.training.head import Head
 from utils.training.loss_scale import LossScale
 from utils.training.packing import Packing
 from utils.training.sums import SumInOneMessage
@@ -25,14 +25,15 @@ class StepGraph(nn.Cell):
     the step was finite; and for each table that the host updates, the held rows and their gradients.
 
     `ints` are, packed: keys (B, 1), random numbers for dropout, where it `has_keys`; and the look-up's own inputs.
-    `floats`: dense (B, d); label (B, 1); each row's share of the mean over the global batch (B, 1), 0 where it is not
-    present; and the three numbers of utils.schedule.hyper_at. MindSpore runs a graph of more than 100 kernels in
-    another way, which a small batch's step pays for: so the host works out the shares.
+    `floats`: dense (B, d); label (B, T); each row's share of the mean over the global batch (B, 1), 0 where it is not
+    present; the three numbers of utils.schedule.hyper_at; and for networks that take one the mask (B, C). MindSpore
+    runs a graph of more than 100 kernels in another way, which a small batch's step pays for: so the host works out
+    the shares.
     """
 
     def __init__(
         self,
-        network: nn.Cell,
+        head: Head,
         lookup: Lookup,
         tables: tuple[EmbeddingTables, ...],
         optimizers: tuple[nn.Cell, ...],
@@ -46,33 +47,28 @@ class StepGraph(nn.Cell):
     ) -> None:
         """`optimizers` are those of the network's weights, `on_host` says which tables the host updates."""
         super().__init__(auto_prefix=False)
-        self.network = network.set_train(True)
+        self.head = head.set_train(True)
         self.lookup = lookup
         self.tables = nn.CellList(list(tables), auto_prefix=False)
         self.optimizers = nn.CellList(list(optimizers), auto_prefix=False)
         self.on_host, self.scale, self.clip_norm = on_host, scale, clip_norm
         self.has_keys, self.ints, self.floats = has_keys, ints, floats
-        self.cross_entropy = ops.SigmoidCrossEntropyWithLogits()
         weights = [weight for optimizer in optimizers for weight in optimizer.weights]
         self.ends = _ends([len(optimizer.weights) for optimizer in optimizers])
         self.sum_over_ranks = SumInOneMessage()
-        self.value_and_grad = ops.value_and_grad(self.loss, 0, ParameterTuple(weights))
-
-    def loss(self, embeddings: tuple[Tensor, ...], dense: Tensor, label: Tensor, rows: Rows, shares: Tensor) -> Tensor:
-        """Sigmoid cross entropy, the sum over the rows, each times its share (B, 1)."""
-        logits = self.network(embeddings, dense, rows).astype(ms.float32)
-        return (self.cross_entropy(logits, label) * shares).sum()
+        self.value_and_grad = ops.value_and_grad(head.loss, 0, ParameterTuple(weights))
 
     def construct(self, ints: Tensor, floats: Tensor) -> tuple[Tensor | int | bool, ...]:
         looked_up, keys = self.ints.parts_of(ints), None
         if self.has_keys:
             keys, looked_up = looked_up[0], looked_up[1:]
-        dense, label, shares, rate, beta1_power, beta2_power = self.floats.parts_of(floats)
-        hyper = (rate, beta1_power, beta2_power)
+        float_parts = self.floats.parts_of(floats)
+        dense, label, shares = float_parts[:3]
+        hyper, mask = float_parts[3:6], float_parts[6:]
         embeddings, held, need = self.lookup.look_up(looked_up)
         present = (shares > 0).astype(ms.float32)
         shares = shares if self.scale is None else shares * self.scale.value
-        loss, gradients = self.value_and_grad(embeddings, dense, label, (present, keys), shares)
+        loss, gradients = self.value_and_grad(embeddings, mask, dense, label, (present, keys), shares)
         unscaled = None if self.scale is None else 1.0 / self.scale.value
         pairs = self.lookup.gradients(looked_up, held, scaled(gradients[0], unscaled))
         rows, of_tables = (), ()
@@ -148,39 +144,32 @@ class HostUpdates:
 
 
 class ScoreStep(nn.Cell):
-    """construct(ids, dense) -> probabilities (B, 1) float32: the network and its tables as they are evaluated."""
+    """construct(ids, dense) -> probabilities (B, K) float32: the network and its tables as they are evaluated."""
 
-    def __init__(self, network: nn.Cell, tables: tuple[EmbeddingTables, ...]) -> None:
+    def __init__(self, head: Head, tables: tuple[EmbeddingTables, ...]) -> None:
         super().__init__(auto_prefix=False)
-        self.network, self.lookup = network, DirectLookup(tables)
-        self.sigmoid = ops.Sigmoid()
+        self.head, self.lookup = head, DirectLookup(tables)
 
     def construct(self, ids: Tensor, dense: Tensor) -> Tensor:
         embeddings, _, _ = self.lookup.look_up((ids,))
-        return self.sigmoid(logits_of(self.network, embeddings, dense))
+        mask = ((ids >= 0).astype(ms.float32),) if self.head.is_masked else ()
+        return self.head.probabilities(embeddings, mask, dense)
 
 
 class RankScoreGraph(nn.Cell):
-    """construct(ints, floats) -> this rank's probabilities (B, 1) float32, and what the ranks' batches ahead need.
+    """construct(ints, floats) -> this rank's probabilities (B, K) float32, and what the ranks' batches ahead need.
 
-    `ints` are the look-up's inputs, packed, `floats` dense (B, d).
+    `ints` are the look-up's inputs, packed, `floats` dense (B, d) and, for networks that take one, the mask (B, C).
     """
 
-    def __init__(self, network: nn.Cell, lookup: ExchangedLookup, ints: Packing, floats: Packing) -> None:
+    def __init__(self, head: Head, lookup: ExchangedLookup, ints: Packing, floats: Packing) -> None:
         super().__init__(auto_prefix=False)
-        self.network, self.lookup, self.ints, self.floats = network, lookup, ints, floats
-        self.sigmoid = ops.Sigmoid()
+        self.head, self.lookup, self.ints, self.floats = head, lookup, ints, floats
 
     def construct(self, ints: Tensor, floats: Tensor) -> tuple[Tensor, Tensor]:
         embeddings, _, need = self.lookup.look_up(self.ints.parts_of(ints))
-        (dense,) = self.floats.parts_of(floats)
-        return self.sigmoid(logits_of(self.network, embeddings, dense)), need
-
-
-def logits_of(network: nn.Cell, embeddings: tuple[Tensor, ...], dense: Tensor) -> Tensor:
-    """What a network that is evaluated gives, (B, 1) float32: every row is there, and nothing is drawn."""
-    present = ops.ones_like(dense[:, :1])
-    return network(embeddings, dense, (present, present.astype(ms.int32))).astype(ms.float32)
+        parts = self.floats.parts_of(floats)
+        return self.head.probabilities(embeddings, parts[1:], parts[0]), need
 
 
 def scaled(gradients: tuple[Tensor, ...], factor: Tensor | None) -> tuple[Tensor, ...]:

@@ -14,7 +14,8 @@ from utils.data.manifest import DataManifest
 from utils.data.order import steps_of
 from utils.device import set_up_device, set_up_ranks, this_rank
 from utils.errors import InputError
-from utils.model import Features, Model, door_settings, eval_line, loss_line
+from utils.features import Features
+from utils.model import Model, door_settings, eval_line, loss_line
 from utils.ranks.messages import barrier, check_alike, gather
 from utils.schedule import check_schedule
 from utils.training.build import Training, check_build
@@ -25,6 +26,7 @@ from utils.training.checkpoint.saving import Saver
 from utils.training.logs import LogFile, beside_logs, first_word, now
 from utils.training.loop import Run, stops_early, train
 from utils.training.profile import StepProfile
+from utils.training.scores import monitor_of
 from utils.training.selection import HELD_OUT, select_rows
 from utils.training.signals import Signals
 
@@ -55,12 +57,13 @@ def main(model: Model, argv: list[str] | None = None) -> int:
     training = Training(model, hyper_parameters, Features.of(data), settings, target)
     network = json.loads(json.dumps(dataclasses.asdict(hyper_parameters)))  # lists, as checkpoints give them back
     selection = select_rows(data, do_eval=settings.do_eval)
+    monitor = monitor_of(settings.monitor, training.head.objective.targets, grouped=bool(data.group))
     first = this_rank()[0] == 0
     with locked(Path(settings.ckpt_path), model.name) if first else contextlib.nullcontext():
         barrier()
         logs = _logs(model, settings)
         saver = _saver(settings, training)
-        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs, selection, saver)
+        run = Run(model, settings, network, folder, data, training, _fixed(settings), *logs, selection, monitor, saver)
         progress = _start(run)
         if progress.finished:
             run.say(f"already finished: epoch {progress.epoch}, step {progress.step}")

@@ -1,13 +1,15 @@
 """Wide & Deep's view of the features."""
 
-from utils.model import Features, Table
+from utils.features import Features
+from utils.model import Table
 from wide_deep.src.wide_deep import WideDeepSettings
 
 
 def tables(settings: WideDeepSettings, features: Features) -> tuple[Table, ...]:
     """Fields have deep vectors and wide weights; cross-product columns have wide weights alone."""
-    deep_fields = features.fields - features.crosses
-    return Table("embedding", settings.embedding_dim, deep_fields), Table("wide", 1)
+    deep = features.fields[: len(features.fields) - features.crosses]
+    names = tuple(one.name for one in (*deep, *features.sequences))
+    return Table("embedding", settings.embedding_dim, names), Table("wide", 1)
 
 
 def optimizers(settings: WideDeepSettings) -> dict[str, str]:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from mindspore import Tensor, nn
 
 from utils.config import SHARES, WIDTHS, setting
+from utils.features import Features
 from utils.layers.dense_columns import FlatInputs
 from utils.layers.mlp import MLP, Linear
 from utils.layers.products import SumFields
 from utils.layers.rows import Rows
-from utils.model import Features
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,18 @@ class WideDeep(nn.Cell):
     """Wide part, a weight for each id, cross-product column and dense value, + deep part, an MLP over embeddings and
     dense values or their vectors (paper, equation 3).
 
-    embeddings: (B, F - crosses, D) deep vectors and (B, F, 1) wide weights; dense (B, d); returns logits (B, 1).
+    embeddings: (B, V - crosses, D) deep vectors and (B, V, 1) wide weights; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: WideDeepSettings, features: Features) -> None:
         super().__init__()
-        deep_fields = features.fields - features.crosses
+        deep_vectors = features.vectors - features.crosses
         self.inputs = FlatInputs(
-            deep_fields, features.dense, settings.embedding_dim, dense_vectors=settings.dense_vectors
+            deep_vectors, features.dense, settings.embedding_dim, dense_vectors=settings.dense_vectors
         )
         sizes = (self.inputs.width, *settings.mlp, 1)
         self.deep = MLP(sizes, batch_norm=settings.batch_norm, dropout=settings.dropout)
-        self.sum_wide = SumFields(features.fields, 1)
+        self.sum_wide = SumFields(features.vectors, 1)
         self.has_dense = features.dense > 0
         if self.has_dense:
             self.wide_dense = Linear(features.dense, 1, bias=False, weight_init="zeros")

@@ -1,5 +1,6 @@
 """Some fifty damages of a checkpoint, of one rank and of two: a sentence, or the right result; all in one process."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,13 +11,13 @@ import pytest
 
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.checkpoint.file import CheckpointFile, write_checkpoint_file
 from utils.training.checkpoint.folder import save_checkpoint
 from utils.training.checkpoint.reading import rank_file, read_checkpoint
 from utils.training.checkpoint.reshard import reshard
 
-FEATURES = Features(dense=1, table_sizes=(30, 41))
+FEATURES = Features.flat(dense=1, table_sizes=(30, 41))
 ARRAYS = {
     "mlp.weight": np.arange(12, dtype=np.float32).reshape(3, 4),
     "embedding": np.arange(142, dtype=np.float32).reshape(71, 2),
@@ -71,8 +72,9 @@ def damages() -> Iterator[tuple[str, Callable[[Path], None]]]:
     yield "fewer rows", rewritten({}, {"embedding": np.zeros((5, 2), np.float32)})
     yield "no rows", rewritten({}, {"embedding": np.zeros((0, 2), np.float32)})
     yield "a scalar", rewritten({}, {"embedding": np.array(1, np.float32)})
-    yield "other tables", rewritten({"table_sizes": [30, 40]}, {})
-    yield "huge tables", rewritten({"table_sizes": [30, 2**62]}, {})
+    features = dataclasses.asdict(FEATURES)
+    yield "other tables", rewritten({"features": {**features, "table_sizes": [30, 40]}}, {})
+    yield "huge tables", rewritten({"features": {**features, "table_sizes": [30, 2**62]}}, {})
     yield "a rank that is none", rewritten({"rank": 7}, {})
     yield "no tables", rewritten({"tables": {}}, {})
     yield "no placements", rewritten({"placements": {}}, {})

@@ -15,7 +15,7 @@ import pytest
 
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.checkpoint import file as checkpoint_file
 from utils.training.checkpoint import folder as checkpoint_folder
 from utils.training.checkpoint.folder import (
@@ -29,7 +29,7 @@ from utils.training.checkpoint.folder import (
 from utils.training.checkpoint.manifest import Progress
 from utils.training.checkpoint.reading import last_checkpoint, load_checkpoint, numbered_checkpoints, read_checkpoint
 
-FEATURES = Features(dense=1, table_sizes=(3, 4))
+FEATURES = Features.flat(dense=1, table_sizes=(3, 4))
 LOGS = {"loss_file_name": "loss.log"}
 
 
@@ -39,7 +39,7 @@ def save(folder: Path, epoch: int, step: int, *, keep: int = 5, best: bool = Fal
     arrays = {"embedding": np.full((7, 2), 100 * epoch + step, np.float32)}
     path = save_checkpoint(folder, tiny_manifest(FEATURES, model=model, progress=progress), arrays, keep=keep)
     if best:
-        save_evaluation(path, dataclasses.replace(progress, evaluated=True, best_auc=0.7), best=True)
+        save_evaluation(path, dataclasses.replace(progress, evaluated=True, best=0.7), best=True)
     return path
 
 
@@ -62,7 +62,7 @@ def test_the_oldest_go_but_not_the_best(tmp_path: Path) -> None:
 
 def test_what_an_evaluation_found_comes_back_with_its_own_checkpoint_alone(tmp_path: Path) -> None:
     path = save(tmp_path, 1, 10)
-    before, after = Progress(step=10), Progress(step=10, evaluated=True, best_auc=0.75, rate_factor=0.1, eval_lines=1)
+    before, after = Progress(step=10), Progress(step=10, evaluated=True, best=0.75, rate_factor=0.1, eval_lines=1)
     assert progress_of(read_checkpoint(path)) == before
     save_evaluation(path, after, best=False)
     assert progress_of(read_checkpoint(path)) == after

@@ -11,18 +11,19 @@ import pytest
 from tests.tiny_model import tiny_manifest
 from utils.data.manifest import SERVING_FILES, DataManifest
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.checkpoint.file import DamagedCheckpointError, write_checkpoint_file
 from utils.training.checkpoint.folder import save_checkpoint
 from utils.training.checkpoint.manifest import CheckpointManifest, Progress
 from utils.training.checkpoint.reading import last_checkpoint, load_checkpoint, numbered_checkpoints, serving_files_of
 
-FEATURES = Features(dense=1, table_sizes=(3, 4))
+FEATURES = Features.flat(dense=1, table_sizes=(3, 4))
+FEATURE_VALUES = dataclasses.asdict(FEATURES)
 ARRAYS = {"embedding": np.arange(14, dtype=np.float32).reshape(7, 2), "mlp.weight": np.ones((2, 3), np.float32)}
 
 
 def save(folder: Path, step: int, *, model: str = "tiny") -> Path:
-    manifest = tiny_manifest(FEATURES, model=model, progress=Progress(step=step, best_auc=0.5))
+    manifest = tiny_manifest(FEATURES, model=model, progress=Progress(step=step, best=0.5))
     return save_checkpoint(folder, manifest, ARRAYS, keep=9)
 
 
@@ -31,7 +32,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     assert path.name == "tiny-1_30.ckpt"
     for place in (path, tmp_path / "tiny.ckpt", tmp_path):
         checkpoint = load_checkpoint(place, "tiny")
-        assert checkpoint.manifest == tiny_manifest(FEATURES, progress=Progress(step=30, best_auc=0.5))
+        assert checkpoint.manifest == tiny_manifest(FEATURES, progress=Progress(step=30, best=0.5))
         for name, array in ARRAYS.items():
             np.testing.assert_array_equal(checkpoint.array(name), array)
         assert checkpoint.array("absent") is None
@@ -89,15 +90,15 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 1}, "of format 1, this version reads 2; train anew"),
+        ({"format_version": 1}, "of format 1, this version reads 3; train anew"),
         ({"format_version": 1, "placements": "of an earlier form"}, "of format 1"),
         ({"format_version": None}, "of format None"),
         ({"network": 5}, "not a checkpoint of this zoo .network is a int"),
         ({"unheard_of": 1}, "not a checkpoint of this zoo .unheard_of is unknown"),
         ({"rank": 1}, "damaged"),
         ({"rank": -1}, "damaged"),
-        ({"table_sizes": [3, 5]}, "damaged, its tables are not of the sizes"),
-        ({"table_sizes": []}, "damaged"),
+        ({"features": {**FEATURE_VALUES, "table_sizes": [3, 5]}}, "damaged, its tables are not of the sizes"),
+        ({"features": {**FEATURE_VALUES, "table_sizes": []}}, "damaged"),
         ({"placements": {}}, "damaged"),
         ({"tables": {"embedding": ["mlp.weight"]}}, "damaged"),
         ({"tables": {"embedding": ["absent"]}}, "damaged"),

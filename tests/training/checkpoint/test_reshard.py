@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.tiny_model import tiny_manifest
 from utils.embedding.stripes import Placement
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.checkpoint import file as checkpoint_file
 from utils.training.checkpoint.file import DamagedCheckpointError
 from utils.training.checkpoint.folder import save_checkpoint
@@ -25,7 +25,7 @@ SLOTS = ("", ".moment1", ".moment2")
 
 def save(folder: Path, table_sizes: tuple[int, ...]) -> Path:
     """A checkpoint of one rank: two tables a field, two slots a table, and a weight; all numbers are different."""
-    manifest = tiny_manifest(Features(dense=1, table_sizes=table_sizes))
+    manifest = tiny_manifest(Features.flat(dense=1, table_sizes=table_sizes))
     manifest = dataclasses.replace(
         manifest,
         placements={table: Placement(table_sizes) for table in WIDTHS},
@@ -158,7 +158,7 @@ def test_what_the_command_cannot_do_is_answered_with_a_sentence(
 
 def test_a_weight_may_be_called_as_a_table_and_more(tmp_path: Path) -> None:
     """`embedding.bias` belongs to no table: the manifest says which arrays do."""
-    manifest = tiny_manifest(Features(dense=1, table_sizes=(4, 5)))
+    manifest = tiny_manifest(Features.flat(dense=1, table_sizes=(4, 5)))
     arrays = {"embedding.bias": np.ones(7, np.float32), "embedding": np.arange(18, dtype=np.float32).reshape(9, 2)}
     alone = save_checkpoint(tmp_path, manifest, arrays, keep=1)
     reshard(read_checkpoint(alone), tmp_path / "2", 2)

@@ -8,13 +8,13 @@ import pytest
 
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
-from utils.model import Features
+from utils.features import Features
 from utils.training.checkpoint import file as checkpoint_file
 from utils.training.checkpoint.manifest import Progress
 from utils.training.checkpoint.reading import last_checkpoint
 from utils.training.checkpoint.saving import Saver
 
-FEATURES = Features(dense=1, table_sizes=(300, 401))
+FEATURES = Features.flat(dense=1, table_sizes=(300, 401))
 
 
 def state() -> dict[str, np.ndarray]:

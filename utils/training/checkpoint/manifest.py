@@ -8,9 +8,10 @@ from typing import Any
 from utils.data.typed_json import from_json
 from utils.embedding.stripes import Placement
 from utils.errors import InputError
+from utils.features import Features
 from utils.training.checkpoint.file import CheckpointFile, DamagedCheckpointError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Progress:
     """Steps of all epochs before this one."""
     evaluated: bool = False
     """The epoch is over and its evaluation is done."""
-    best_auc: float = -1.0
+    best: float | None = None
+    """The best of the figure that --monitor names; None before there is one."""
     epochs_without_better: int = 0
     rate_factor: float = 1.0
     finished: bool = False
@@ -40,9 +42,7 @@ class CheckpointManifest:
 
     model: str
     network: dict[str, Any]
-    dense_columns: int
-    table_sizes: tuple[int, ...]
-    crosses: int
+    features: Features
     data_fingerprint: str
     """Of the data it was trained on."""
     training: dict[str, Any]
@@ -96,14 +96,20 @@ def parse_manifest(file: CheckpointFile) -> CheckpointManifest:
 
 def _agrees(manifest: CheckpointManifest, shapes: dict[str, tuple[int, ...]]) -> bool:
     """Whether the sizes that a manifest says agree with each other and with the arrays beside it."""
-    placements, sizes = manifest.placements, manifest.table_sizes
+    placements, sizes = manifest.placements, manifest.features.table_sizes
     if not placements or placements.keys() != manifest.tables.keys() or min(sizes, default=0) < 1:
         return False
     if not 0 <= manifest.rank < manifest.ranks:
         return False
     for name, placement in placements.items():
-        if placement.ranks != manifest.ranks or placement.table_sizes != sizes[: len(placement.table_sizes)]:
+        if placement.ranks != manifest.ranks or not _is_part(placement.table_sizes, sizes):
             return False
         if any(shapes.get(array, ())[:1] != (placement.rows(manifest.rank),) for array in manifest.tables[name]):
             return False
     return True
+
+
+def _is_part(some: tuple[int, ...], sizes: tuple[int, ...]) -> bool:
+    """Whether some sizes are among all, in their order."""
+    rest = iter(sizes)
+    return all(size in rest for size in some)

@@ -15,6 +15,7 @@ import numpy as np
 from utils.data.manifest import DataManifest, check_serving_files
 from utils.embedding.stripes import Placement
 from utils.errors import InputError
+from utils.features import Features
 from utils.training.checkpoint.file import CheckpointFile, DamagedCheckpointError
 from utils.training.checkpoint.manifest import CheckpointManifest, parse_manifest
 
@@ -181,12 +182,11 @@ def data_folder_of(path: Path) -> Path:
 
 def check_same_data(checkpoint: Checkpoint, data: DataManifest, data_folder: Path) -> None:
     """Refuse data whose tables or dense columns are not those that the checkpoint was trained on."""
-    manifest = checkpoint.manifest
-    if manifest.table_sizes != data.table_sizes or manifest.dense_columns != len(data.dense_columns):
+    manifest, features = checkpoint.manifest, Features.of(data)
+    if _described(manifest.features) != _described(features):
         raise InputError(
-            f"{checkpoint.path}: made for {_described(manifest.table_sizes, manifest.dense_columns)}, but "
-            f"{data_folder} has {_described(data.table_sizes, len(data.dense_columns))}; convert the data with "
-            "--vocabulary of the training data, or train anew"
+            f"{checkpoint.path}: made for {_described(manifest.features)}, but {data_folder} has "
+            f"{_described(features)}; convert the data with --vocabulary of the training data, or train anew"
         )
     if manifest.data_fingerprint != data.fingerprint:
         raise InputError(
@@ -210,8 +210,11 @@ def serving_files_of(checkpoint: Checkpoint) -> Path:
     return folder
 
 
-def _described(table_sizes: tuple[int, ...], dense: int) -> str:
-    return f"{len(table_sizes)} tables of {sum(table_sizes):,} rows and {dense} dense columns"
+def _described(features: Features) -> str:
+    sizes, sequences = features.table_sizes, len(features.sequences)
+    beside = f", {sequences} sequence{'s' * (sequences > 1)}" if sequences else ""
+    labels = f"label{'s' * (len(features.labels) > 1)} {', '.join(features.labels)}"
+    return f"{len(sizes)} tables of {sum(sizes):,} rows{beside}, {features.dense_width} dense columns and {labels}"
 
 
 def rank_file(rank: int) -> str:
