@@ -7,7 +7,7 @@ from mindspore.train.anf_ir_pb2 import ModelProto
 
 from tests.helpers import FLAGSHIPS, model_named
 from utils.config import TrainSettings
-from utils.model import Features
+from utils.features import Features
 from utils.training.build import Training
 
 IN_ONE_THREAD = 100
@@ -19,7 +19,7 @@ QUICK = {"dcn", "dlrm"}
 
 def kernels_of_a_step(training: Training, rows: int, features: Features) -> int:
     """How many kernels the graph of a step of this many rows has."""
-    graph, _ = training.step.graph(((rows, features.fields), (rows, features.dense), 0))
+    graph, _ = training.step.graph(((rows, len(features.columns)), (rows, features.dense), 0))
     graph.compile(
         *(Tensor(packing.empty(dtype)[0]) for packing, dtype in ((graph.ints, "int32"), (graph.floats, "float32")))
     )
@@ -31,7 +31,7 @@ def kernels_of_a_step(training: Training, rows: int, features: Features) -> int:
     "model", [pytest.param(model, marks=[] if model in QUICK else pytest.mark.slow) for model in FLAGSHIPS]
 )
 def test_a_step_of_a_flagship_runs_in_one_thread(model: str) -> None:
-    found, features = model_named(model), Features(13, (5,) * 26)
+    found, features = model_named(model), Features.flat(13, (5,) * 26)
     settings = TrainSettings(dense_optimizer="adam", table_optimizer="adagrad")
     training = Training(found, found.settings(), features, settings)
     assert kernels_of_a_step(training, 4, features) <= IN_ONE_THREAD
