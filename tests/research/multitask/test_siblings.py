@@ -1,0 +1,72 @@
+"""Experts, gates and towers: none is a copy of another, and none is left out of training; and parameter counts."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from mindspore import ParameterTuple, Tensor, nn, ops
+
+from research.models import find_model, model_files
+from tests.research.reference import ROWS, TABLE_SIZES, drawn_for
+from utils.features import Features
+from utils.layers.experts import Linears
+
+MODELS = [name for name, path in model_files().items() if path.parent.name == "multitask"]
+LABELS = ("click", "buy")
+
+
+class Loss(nn.Cell):
+    """The mean cross entropy of all labels."""
+
+    def __init__(self, network: nn.Cell, objective: nn.Cell, label: np.ndarray) -> None:
+        super().__init__()
+        self.network, self.objective, self.label = network, objective, Tensor(label)
+
+    def construct(self, embeddings: tuple[Tensor, ...], dense: Tensor, rows: tuple[Tensor, Tensor]) -> Tensor:
+        return self.objective.loss(self.network(embeddings, dense, rows), self.label).mean()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_gradients_of_siblings_differ_after_a_step(name: str) -> None:
+    model, features = find_model(name), Features.flat(2, TABLE_SIZES, labels=LABELS)
+    inputs = drawn_for(model, features).inputs()
+    settings = model.settings()
+    network = model.network(settings, features).set_train(True)
+    label = np.random.default_rng(0).integers(0, 2, (ROWS, len(LABELS))).astype(np.float32)
+    weights = ParameterTuple(network.trainable_params())
+    gradient = ops.grad(Loss(network, model.objective(settings, features), label), None, weights)
+    for weight, change in zip(weights, gradient(*inputs), strict=True):
+        weight.set_data(Tensor(weight.asnumpy() - 0.1 * change.asnumpy()))
+    found = {weight.name: change.asnumpy() for weight, change in zip(weights, gradient(*inputs), strict=True)}
+    several = [cell for _, cell in network.cells_and_names() if isinstance(cell, Linears) and cell.count > 1]
+    assert several
+    for cell in several:
+        change = found[cell.weight.name]
+        parts = [
+            part
+            for group in change.reshape(cell.groups, cell.inputs, -1)
+            for part in np.split(group, cell.count // cell.groups, axis=1)
+        ]
+        assert all(np.abs(part).max() > 0 for part in parts), cell.weight.name
+        for one, other in combinations(parts, 2):
+            assert np.abs(one - other).max() > 1e-3 * np.abs(change).max(), cell.weight.name
+
+
+CENSUS = Features.flat(7, (15,) * 31 + (31,), labels=("income", "never_married"))
+"""As many columns and ids as torch-rechub's Census-Income data: 496 ids, 32 fields, 7 numbers."""
+SIZES = {"embedding_dim": 4, "tower": (8,), "batch_norm": True}
+COUNTS = [
+    ("shared_bottom", {"bottom": (117,)}, 20_068),
+    ("mmoe", {"experts": 8, "expert": (16,)}, 22_178),
+    ("ple", {"levels": 1, "task_experts": 2, "shared_experts": 1, "expert": (16,)}, 14_174),
+    ("ple", {"levels": 2, "task_experts": 2, "shared_experts": 1, "expert": (16,)}, 16_498),
+]
+
+
+@pytest.mark.parametrize(("name", "sizes", "count"), COUNTS)
+def test_parameters_are_as_many_as_torch_rechubs(name: str, sizes: dict, count: int) -> None:
+    model = find_model(name)
+    settings = model.settings(**SIZES, **sizes)
+    of_tables = sum(table.width for table in model.tables(settings, CENSUS)) * sum(CENSUS.table_sizes)
+    of_network = sum(weight.size for weight in model.network(settings, CENSUS).trainable_params())
+    assert of_tables + of_network == count
