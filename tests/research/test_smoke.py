@@ -4,14 +4,23 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from research.models import model_files
 from tests.helpers import RESEARCH, model_named
 from utils.config import TrainSettings
 from utils.data.reading import Batch
-from utils.features import Features
+from utils.features import Features, Field, Sequence
 from utils.model import Model, door_settings
 from utils.training.build import Training
 
-FEATURES = Features.flat(dense=3, table_sizes=(5, 9, 30))
+FLAT = Features.flat(dense=3, table_sizes=(5, 9, 30))
+FEATURES = {
+    "multitask": Features.flat(dense=3, table_sizes=(5, 9, 30), labels=("click", "conversion")),
+    "sequence": Features(
+        dense=3, table_sizes=(30, 9), fields=(Field("item", 0), Field("category", 1)),
+        sequences=(Sequence("item_history", 0, 2, 4), Sequence("category_history", 1, 6, 4)),
+    ),
+}  # fmt: skip
+"""By family, of those whose models are for other data than flat rows with one label."""
 ROWS, STEPS = 64, 2
 SGD = {
     "learning_rate": 0.1, "dense_optimizer": "sgd", "table_optimizer": "sgd", "embedding_l2": 0,
@@ -20,19 +29,23 @@ SGD = {
 
 
 def learnable(features: Features) -> Batch:
-    """Rows whose label is whether the first field's id is even."""
+    """Rows whose labels are whether the ids of the first columns are even, with sequences of any length."""
     random = np.random.default_rng(4)
-    ids = random.integers(0, features.table_sizes, (ROWS, features.vectors), dtype=np.int32)
-    dense = random.random((ROWS, features.dense), np.float32)
-    return Batch.whole(ids, dense, (ids[:, :1] % 2 == 0).astype(np.float32))
+    sizes = [features.table_sizes[table] for table in features.columns]
+    ids = random.integers(0, sizes, (ROWS, len(sizes)), dtype=np.int32)
+    labels = (ids[:, : len(features.labels)] % 2 == 0).astype(np.float32)
+    for sequence in features.sequences:
+        tokens = random.integers(0, sequence.length + 1, (ROWS, 1))
+        ids[:, sequence.first :][:, : sequence.length][np.arange(sequence.length) >= tokens] = -1
+    return Batch.whole(ids, random.random((ROWS, features.dense), np.float32), labels)
 
 
-def check_it_trains(model: Model) -> None:
+def check_it_trains(model: Model, features: Features = FLAT) -> None:
     """Two steps of SGD over the same rows: the loss falls, and no weight stays where it was."""
     flags = ["--config_path=quickstart", *(f"--{name}={value}" for name, value in SGD.items())]
     settings, network = door_settings(model, TrainSettings, model.settings, argv=flags)
-    training = Training(model, network, FEATURES, settings)
-    batch = learnable(FEATURES)
+    training = Training(model, network, features, settings)
+    batch = learnable(features)
     before = {name: array.copy() for name, array in training.arrays().items()}
     losses = [
         float(training.train_on(planned, step).asnumpy())
@@ -41,11 +54,12 @@ def check_it_trains(model: Model) -> None:
     assert losses[1] < losses[0]
     assert [name for name, array in training.arrays().items() if (array == before[name]).all()] == []
     score = training.scorer.step(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()
-    assert score.shape == (ROWS, 1)
+    assert score.shape == (ROWS, len(features.labels))
     assert ((score > 0) & (score < 1)).all()
     assert score.std() > 0
 
 
 @pytest.mark.parametrize("model", RESEARCH)
 def test_it_trains_all_its_weights_and_scores(model: str) -> None:
-    check_it_trains(model_named(model))
+    family = model_files()[model].parent.name
+    check_it_trains(model_named(model), FEATURES.get(family, FLAT))
