@@ -1,8 +1,9 @@
 """Measure this project beside its peers, all in one run:
 
-    python benchmarks/run.py [training|reading|conversion|inference|memory|evaluation|start_up ...] [--flag=value ...]
+    python benchmarks/run.py [NAME ...] [--flag=value ...]
 
-Without a name, all of them. Contenders take turns, and a figure is the median of its rounds. Prints one JSON line a
+NAME is training, sequences, memory, reading, evaluation, conversion, inference or start_up; without one, all of
+them. Contenders take turns, and a figure is the median of its rounds. Prints one JSON line a
 figure as it is measured, and one Markdown table at the end.
 """
 
@@ -24,6 +25,7 @@ from utils.errors import InputError, run_door
 
 BENCHMARKS = {
     "training": "benchmarks.training.speed",
+    "sequences": "benchmarks.training.sequences",
     "memory": "benchmarks.training.memory",
     "reading": "benchmarks.data.reading",
     "evaluation": "benchmarks.data.evaluation",
@@ -31,7 +33,7 @@ BENCHMARKS = {
     "inference": "benchmarks.inference.speed",
     "start_up": "benchmarks.training.start_up",
 }
-_WITH_PEERS = {"training", "conversion", "inference", "start_up"}
+_WITH_PEERS = {"training", "sequences", "conversion", "inference", "start_up"}
 
 
 def main() -> None:

@@ -14,9 +14,19 @@ DLRM_TOP_INPUTS = WIDTH + VECTORS * (VECTORS - 1) // 2
 FLAT_INPUTS = len(CRITEO_TABLE_SIZES) * WIDTH + DENSE
 DEEPFM_INPUTS = (len(CRITEO_TABLE_SIZES) + DENSE) * WIDTH
 
+SEQUENCE_MODELS = ("din",)
+HISTORY, ITEM_WIDTH = 50, 64
+"""Items of a row's history, beside the one that is shown, and the width of an item's vector."""
+ATTENTION, SEQUENCE_MLP = (80, 40), (200, 80)
+
 # adaptive: Adagrad for the tables, whose accumulators start at 0.1, and Adam for the network's weights.
 LEARNING_RATES = {"sgd": 0.05, "adaptive": 1e-3}
 INITIAL_ACCUMULATOR = 0.1
+
+
+def column_sizes(model: str, table_sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The table size of each column of a batch's ids: a column a table, and for sequences a history of the first."""
+    return table_sizes + table_sizes[:1] * HISTORY if model in SEQUENCE_MODELS else table_sizes
 
 
 class Product(NamedTuple):

@@ -22,6 +22,10 @@ class BenchmarkSettings:
         tuple(LEARNING_RATES), "sgd; adaptive: Adagrad for tables, Adam for the rest", one_of=tuple(LEARNING_RATES)
     )
     batch_sizes: tuple[int, ...] = setting((128, 1280, 8192), "batch sizes of training", at_least=1, fewest=1)
+    sequence_batch_sizes: tuple[int, ...] = setting(
+        (1280, 8192), "batch sizes of the training of sequences", at_least=1, fewest=1
+    )
+    items: int = setting(1_000_000, "rows of the items' table in the training of sequences", at_least=1)
     samples: int = setting(40_960, "samples a turn of training", at_least=1)
     rows: int = setting(
         33_762_577, "rows of all tables together, in training, memory, reading and evaluation", at_least=1

@@ -3,18 +3,34 @@
 import importlib
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from benchmarks.shared.batches import DENSE, draw_batch, fill_weights
-from benchmarks.shared.networks import BOTTOM, CROSS_LAYERS, LEARNING_RATES, MLP, TOP, WIDTH
+from benchmarks.shared.networks import (
+    ATTENTION,
+    BOTTOM,
+    CROSS_LAYERS,
+    HISTORY,
+    ITEM_WIDTH,
+    LEARNING_RATES,
+    MLP,
+    SEQUENCE_MLP,
+    SEQUENCE_MODELS,
+    TOP,
+    WIDTH,
+    column_sizes,
+)
 from benchmarks.shared.worker import Turn, peak_bytes
 from benchmarks.training.moves import with_moves
+from research.models import find_model
 from utils.config import DeviceSettings, TrainSettings
 from utils.data.reading import Batch
 from utils.device import set_up_device
-from utils.features import Features
+from utils.features import Features, Sequence
+from utils.model import Model
 from utils.training.build import Training
 
 _SIZES = {
@@ -22,6 +38,7 @@ _SIZES = {
     "deepfm": {"embedding_dim": WIDTH, "mlp": MLP},
     "wide_deep": {"embedding_dim": WIDTH, "mlp": MLP, "wide_optimizer": "same"},
     "dcn": {"embedding_dim": WIDTH, "mlp": MLP, "cross_layers": CROSS_LAYERS},
+    "din": {"embedding_dim": ITEM_WIDTH, "attention": ATTENTION, "mlp": SEQUENCE_MLP},
 }
 _OPTIMIZERS = {"sgd": ("sgd", "sgd"), "adaptive": ("adam", "adagrad")}
 
@@ -35,8 +52,8 @@ class Trainer:
         self.settings = TrainSettings(
             dense_optimizer=dense, table_optimizer=tables, learning_rate=LEARNING_RATES[optimizer]
         )
-        found = importlib.import_module(f"{model}.src").MODEL
-        self.training = Training(found, found.settings(**_SIZES[model]), Features.flat(DENSE, sizes), self.settings)
+        found = _found(model)
+        self.training = Training(found, found.settings(**_SIZES[model]), _features(model, sizes), self.settings)
         self.steps = 0
         for weight in (*self.training.network.trainable_params(), *(one.weight for one in self.training.tables)):
             fill_weights(weight.asnumpy(), weight.name)
@@ -64,17 +81,29 @@ class Trainer:
 
 
 def prepare(options: dict[str, Any]) -> Turn:
-    """options: model, optimizer, sizes. A turn: batch_size, steps and first, the number of its first batch."""
+    """options: model, optimizer, sizes of the tables. A turn: batch_size, steps and first, its first batch's number."""
     sizes = tuple(options["sizes"])
+    columns = column_sizes(options["model"], sizes)
     trainer = Trainer(options["model"], options["optimizer"], sizes)
     state_bytes = sum(array.nbytes for array in trainer.training.arrays().values())
 
     def turn(command: dict[str, Any]) -> dict[str, Any]:
-        batches = [_drawn(sizes, command["batch_size"], command["first"] + i) for i in range(command["steps"])]
+        batches = [_drawn(columns, command["batch_size"], command["first"] + i) for i in range(command["steps"])]
         reply = with_moves(lambda: trainer.train(batches), trainer.tables, trainer.network, sizes, batches[-1].ids)
         return reply | {"peak_bytes": peak_bytes(), "state_bytes": state_bytes}
 
     return turn
+
+
+def _found(model: str) -> Model:
+    return find_model(model) if model in SEQUENCE_MODELS else importlib.import_module(f"{model}.src").MODEL
+
+
+def _features(model: str, sizes: tuple[int, ...]) -> Features:
+    features = Features.flat(DENSE, sizes)
+    if model in SEQUENCE_MODELS:
+        return replace(features, sequences=(Sequence("history", 0, len(sizes), HISTORY),))
+    return features
 
 
 def _drawn(sizes: tuple[int, ...], rows: int, number: int) -> Batch:

@@ -28,9 +28,10 @@ _MIB = 1 << 20
 def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
     """Every cell of models, optimizers and batch sizes, then the means, the lowest cell and the limits."""
     cells: dict[tuple[str, str, int], Figure] = {}
+    sizes = table_sizes(settings.rows)
     for model in settings.models:
         for optimizer in settings.optimizers:
-            for batch_size, figure in _compare(settings, model, optimizer):
+            for batch_size, figure in compare("training", settings, model, optimizer, sizes, settings.batch_sizes):
                 if figure.unit == "samples/s":
                     cells[model, optimizer, batch_size] = figure
                 yield figure
@@ -39,15 +40,22 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
         yield from _limits(settings, model, cells)
 
 
-def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterator[tuple[int, Figure]]:
-    """A model and optimizer on both sides: figures with their batch size (0: the peak of all)."""
-    options = {"model": model, "optimizer": optimizer, "sizes": table_sizes(settings.rows)}
+def compare(
+    benchmark: str,
+    settings: BenchmarkSettings,
+    model: str,
+    optimizer: str,
+    sizes: tuple[int, ...],
+    batch_sizes: tuple[int, ...],
+) -> Iterator[tuple[int, Figure]]:
+    """A model with tables of these sizes on both sides: figures with their batch size (0: the peak of all)."""
+    options = {"model": model, "optimizer": optimizer, "sizes": sizes}
     sides = (
         Contender("benchmarks.training.engine", Path(sys.executable), options),
         Contender("benchmarks.training.peer_torch", peers_python(settings), options),
     )
     with started(sides, settings.timeout) as workers:
-        for batch_size in settings.batch_sizes:
+        for batch_size in batch_sizes:
             steps = max(1, settings.samples // batch_size)
             commands = [{"batch_size": batch_size, "steps": _WARM_UP_STEPS, "first": 0}]
             for number in range(settings.rounds):
@@ -56,13 +64,13 @@ def _compare(settings: BenchmarkSettings, model: str, optimizer: str) -> Iterato
             ours, peers = take_turns(workers, commands)
             what, bar = f"{model}, {optimizer}, batch {batch_size}", f"≥ {0.7 if batch_size <= 128 else 0.85}"
             for number, (our, peer) in enumerate(zip(ours, peers, strict=True)):
-                is_fresh = number == 0 and batch_size == settings.batch_sizes[0]
+                is_fresh = number == 0 and batch_size == batch_sizes[0]
                 check_like_work(our, peer, what, is_fresh=is_fresh)
             rounds = rates(ours[1:]), "PyTorch", rates(peers[1:])
-            yield batch_size, Figure("training", what, "samples/s", *rounds, bar=bar)
+            yield batch_size, Figure(benchmark, what, "samples/s", *rounds, bar=bar)
         peaks = ((replies[-1]["peak_bytes"] / _MIB,) for replies in (ours, peers))
         what = f"{model}, {optimizer}, peak memory"
-        yield 0, Figure("training", what, "MiB", next(peaks), "PyTorch", next(peaks), less_is_better=True)
+        yield 0, Figure(benchmark, what, "MiB", next(peaks), "PyTorch", next(peaks), less_is_better=True)
 
 
 def check_like_work(ours: dict[str, Any], peers: dict[str, Any], where: str, *, is_fresh: bool) -> None:

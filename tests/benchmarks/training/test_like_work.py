@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.data import conversion
 from benchmarks.shared.batches import table_sizes
-from benchmarks.shared.networks import MODELS
+from benchmarks.shared.networks import MODELS, SEQUENCE_MODELS
 from benchmarks.shared.prepared import raw_rows
 from benchmarks.shared.settings import BenchmarkSettings
 from benchmarks.shared.turns import REPOSITORY, Contender, started, take_turns
@@ -34,12 +34,16 @@ def peers() -> Path:
     ("model", "optimizer"),
     [
         ("dlrm", "adaptive"),
-        *(pytest.param(model, "sgd", marks=slow) for model in MODELS),
-        *(pytest.param(model, "adaptive", marks=slow) for model in MODELS[1:]),
+        *(pytest.param(model, "sgd", marks=slow) for model in MODELS + SEQUENCE_MODELS),
+        *(pytest.param(model, "adaptive", marks=slow) for model in MODELS[1:] + SEQUENCE_MODELS),
     ],
 )
 def test_both_sides_lose_and_move_alike_step_by_step(model: str, optimizer: str, peers: Path) -> None:
-    options = {"model": model, "optimizer": optimizer, "sizes": table_sizes(20_000)}
+    options = {
+        "model": model,
+        "optimizer": optimizer,
+        "sizes": (20_000,) if model in SEQUENCE_MODELS else table_sizes(20_000),
+    }
     sides = (
         Contender("benchmarks.training.engine", Path(sys.executable), options),
         Contender("benchmarks.training.peer_torch", peers, options),
