@@ -1,5 +1,6 @@
 """Export of a small network: any batch size, any folder, large models, and what a refused export leaves behind."""
 
+import resource
 import shutil
 import stat
 from pathlib import Path
@@ -12,6 +13,7 @@ from mindspore.onnx import onnx_export
 from mindspore.train import serialization
 
 from tests.inference.conftest import Served, serve
+from utils.data.manifest import copy_serving_files
 from utils.errors import InputError
 from utils.inference import export as exporting
 from utils.inference.export import export, target_of
@@ -135,6 +137,25 @@ def test_a_folder_that_cannot_be_written_is_named(served: Served, tmp_path: Path
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"file/served\.mindir.*cannot be written"):
         served.export(tmp_path / "file" / "served.mindir")
+
+
+@NAMES
+def test_a_disk_that_takes_no_more_is_not_called_a_missing_file(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tolerance: float
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def copy_the_last_files(*given: Path) -> None:
+        copy_serving_files(*given)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+
+    monkeypatch.setattr(exporting, "copy_serving_files", copy_the_last_files)
+    try:
+        with pytest.raises(InputError, match=rf"{name}: cannot be written \((.*File too large|MindSpore's message)"):
+            served.export(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from mindspore.train import serialization
 from tests.inference.conftest import Served
 from utils.data.encode import RowEncoder
 from utils.errors import InputError
+from utils.inference.exported_files import serving_folder
 from utils.inference.predict import predictor_of_file
-from utils.inference.publish import serving_folder
 from utils.inference.seal import check_seal, read_seal
 
 IDS, DENSE = np.array([[1, 2], [0, 3]], np.int32), np.ones((2, 1), np.float32)

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,8 +17,9 @@ from utils.data.manifest import PADDING, copy_serving_files
 from utils.device import set_up_device
 from utils.errors import InputError
 from utils.features import Features
+from utils.inference.export_folder import export_folder, publish
+from utils.inference.exported_files import earlier_export, serving_folder, variables_folder
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer
-from utils.inference.publish import earlier_export, publish, serving_folder, variables_folder
 from utils.inference.seal import write_seal
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
@@ -82,11 +82,8 @@ def export(
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.stem}.partial-") as folder:
+        with export_folder(target) as new:
             replaced = earlier_export(target, fingerprint)
-            new, aside = Path(folder, "new"), Path(folder, "aside")
-            new.mkdir()
-            aside.mkdir()
             copy_serving_files(serving_files, new / serving_folder(target).name)
             written = _write(scorer, features, fingerprint, new / target.name)
             difference = _largest_difference(predictor_of_scorer(scorer), predictor_of_file(written), features)
@@ -94,7 +91,7 @@ def export(
                 raise InputError(
                     f"{target}: its output differs by {difference:.1e} from the network; nothing was written"
                 )
-            publish(new, target.parent, replaced, aside)
+            publish(new, replaced)
             return target.with_name(written.name), difference
     except (OSError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -132,6 +129,8 @@ def _write_onnx(scorer: ScoreStep, columns: int, dense: int, name: str) -> str:
         scorer, *example, file_name=name, input_names=names[:2], output_names=names[2:],
         dynamic_axes={name: {0: "batch"} for name in names},
     )  # fmt: skip
+    if not os.path.exists(name):
+        raise OSError("MindSpore's message above says why")
     graph = onnx.load(name, load_external_data=False)
     # MindSpore's exporter writes the example's number of rows there.
     graph.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "batch"

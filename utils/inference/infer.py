@@ -16,8 +16,8 @@ from utils.data.reading import read_batches
 from utils.data.sources import open_text, read_checked
 from utils.device import set_up_device
 from utils.errors import InputError
+from utils.inference.exported_files import serving_folder
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer
-from utils.inference.publish import serving_folder
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
 from utils.training.checkpoint.reading import load_checkpoint, serving_files_of

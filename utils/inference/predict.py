@@ -11,7 +11,7 @@ from mindspore import Tensor, nn
 from utils.compiled import CompiledCell
 from utils.data.manifest import check_serving_files
 from utils.errors import InputError
-from utils.inference.publish import serving_folder
+from utils.inference.exported_files import serving_folder
 from utils.inference.seal import check_seal
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]

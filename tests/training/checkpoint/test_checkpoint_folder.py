@@ -2,17 +2,16 @@
 
 import dataclasses
 import functools
-import itertools
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from tests.kills import killed_at_every_call
 from tests.tiny_model import tiny_manifest
 from utils.errors import InputError
 from utils.features import Features
@@ -151,37 +150,6 @@ def save_on(ranks: int, folder: Path, step: int, monkeypatch: pytest.MonkeyPatch
     return path
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def killed_at_every_call(
-    prepare: Callable[[], None], act: Callable[[], None], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[str]:
-    """Let `act` end at its first call that changes the disk, then, anew, at its second, until it ends by itself."""
-    for moment in itertools.count():
-        prepare()
-        left = iter(range(moment))
-
-        def call(function: Callable, name: str, *arguments: object, left: Iterator = left, **options: object) -> object:
-            if next(left, None) is None:
-                raise Killed(name)
-            return function(*arguments, **options)
-
-        with monkeypatch.context() as patch:
-            for name in ("replace", "rename", "fsync", "link", "symlink", "unlink", "mkdir", "rmdir"):
-                patch.setattr(os, name, functools.partial(call, getattr(os, name), name))
-            # It is asked for before every piece that is written.
-            patch.setattr(checkpoint_file, "zlib", SimpleNamespace(crc32=functools.partial(call, zlib.crc32, "crc32")))
-            try:
-                act()
-            except Killed as killed:
-                last = str(killed)
-            else:
-                return
-        yield last
-
-
 @pytest.mark.parametrize("step", [5, 6])
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("former", [1, 2])
@@ -198,8 +166,10 @@ def test_a_kill_at_any_moment_of_a_save_leaves_a_whole_checkpoint(
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(before, folder, symlinks=True)
 
-    moments = []
-    for moment in killed_at_every_call(prepare, lambda: save_on(ranks, folder, step, monkeypatch), monkeypatch):
+    pieces = SimpleNamespace(crc32=zlib.crc32)  # asked for before every piece that is written
+    monkeypatch.setattr(checkpoint_file, "zlib", pieces)
+    moments, act = [], functools.partial(save_on, ranks, folder, step, monkeypatch)
+    for moment in killed_at_every_call(prepare, act, monkeypatch, (pieces, "crc32")):
         moments.append(moment)
         check_whole(folder, tiny_data, (5, step))
     assert {"crc32", "fsync"} <= set(moments)

@@ -1,8 +1,7 @@
-"""Exported files put in their places: all or none, and only over files of an earlier export."""
+"""What belongs to an exported model, and what an export may take the place of: an earlier export alone."""
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 from utils.data.manifest import MANIFEST_FILE, SERVING_FILES
@@ -48,27 +47,6 @@ def earlier_export(target: Path, data_fingerprint: str) -> list[Path]:
     return found
 
 
-def publish(new: Path, target: Path, replaced: Iterable[Path], aside: Path) -> None:
-    """Move what lies in the folder `new` to the folder `target`, and the paths `replaced` from there to `aside`.
-
-    All three are on one file system. Where a move fails, those before it are undone.
-    """
-    for path in (new, *new.rglob("*")):
-        _sync(path)
-    moves = [(path, aside / path.name) for path in replaced]
-    moves += [(path, target / path.name) for path in sorted(new.iterdir())]
-    done = []
-    try:
-        for source, place in moves:
-            source.rename(place)
-            done.append((source, place))
-    except BaseException:
-        for source, place in reversed(done):
-            place.rename(source)
-        raise
-    _sync(target)
-
-
 def _holds_serving_files(folder: Path) -> bool:
     if not folder.is_dir() or not {path.name for path in folder.iterdir()} <= set(SERVING_FILES):
         return False
@@ -82,12 +60,3 @@ def _files_in(folder: Path) -> set[str]:
     """The files below a folder by their paths from its own folder, and the folder itself if it is none."""
     inside = folder.rglob("*") if folder.is_dir() else [folder]
     return {str(path.relative_to(folder.parent)) for path in inside}
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file's or folder's content is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

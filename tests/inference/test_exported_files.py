@@ -7,8 +7,8 @@ import pytest
 
 from tests.inference.conftest import Served
 from utils.errors import InputError
+from utils.inference.exported_files import serving_folder
 from utils.inference.predict import predictor_of_file
-from utils.inference.publish import serving_folder
 
 
 def test_serving_files_lie_beside_the_model() -> None:
