@@ -38,6 +38,18 @@ def build(model: str, preset: str, features: Features, **flags: object) -> Train
         ("dcn", "frappe_x1_v2", 458_391),
         ("lr", "frappe_x1", 5_390),
         ("fm", "frappe_x1", 59_280),
+        ("fwfm", "frappe_x1", 107_826),
+        ("fmfm", "frappe_x1", 59_730),
+        ("dnn", "frappe_x1", 417_891),  # published: 781,892, the embeddings and two such MLPs
+        ("ipnn", "frappe_x1", 433_491),
+        ("nfm", "frappe_x1", 384_880),
+        ("afm", "frappe_x1", 60_826),
+        ("xdeepfm", "frappe_x1", 429_809),
+        ("xdeepfm", "frappe_x1_cin", 147_984),
+        ("autoint", "frappe_x1", 306_051),
+        ("autoint_plus", "frappe_x1", 622_180),
+        ("edcn", "frappe_x1", 86_351),
+        ("gdcn", "frappe_x1", 478_291),  # derived, as nothing is published
     ],
 )
 def test_frappe_presets_have_the_published_number_of_parameters(model: str, preset: str, published: int) -> None:

@@ -44,7 +44,7 @@ def test_training_is_told_its_model_and_gets_the_other_words() -> None:
     [
         ([], "--model is missing; there are "),
         (["--model="], "--model is missing; there are "),
-        (["--model=fmm"], r"--model=fmm: unknown model; did you mean 'fm'\?; --model=help lists all"),
+        (["--model=lrr"], r"--model=lrr: unknown model; did you mean 'lr'\?; --model=help lists all"),
         (["--model=../ctr/fm"], "--model=../ctr/fm: unknown model"),
     ],
 )

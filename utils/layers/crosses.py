@@ -1,8 +1,8 @@
-"""The cross layers of DCN and DCN-V2."""
+"""Cross layers: of DCN, DCN-V2 and GDCN."""
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import initializer
+from mindspore.common.initializer import Uniform, initializer
 
 from utils.layers.mlp import Linear
 from utils.layers.products import AddBias, Product
@@ -48,6 +48,31 @@ class MatrixCross(nn.Cell):
         x = x0
         for product in self.products:
             x = x0 * product(x) + x
+        return x
+
+
+class GatedCross(nn.Cell):
+    """Cross layers with gates, x' = x0 * (W x + b) * sigmoid(G x) + x: Wang et al. 2023, arXiv 2311.04635, equation 2.
+
+    The paper's code draws b between 0 and 1.
+    """
+
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.products = nn.CellList([Linear(width, width, bias=False) for _ in range(layers)])
+        self.gates = nn.CellList([Linear(width, width, bias=False) for _ in range(layers)])
+        self.biases = ms.ParameterTuple(
+            [
+                Parameter(initializer(Uniform(0.5), (width,), ms.float32).init_data() + 0.5, name=f"cross_bias_{i}")
+                for i in range(layers)
+            ]
+        )
+        self.sigmoid, self.add_bias, self.count = ops.Sigmoid(), AddBias(), layers
+
+    def construct(self, x0: Tensor) -> Tensor:
+        x = x0
+        for i in range(self.count):
+            x = x0 * self.add_bias(self.products[i](x), self.biases[i]) * self.sigmoid(self.gates[i](x)) + x
         return x
 
 

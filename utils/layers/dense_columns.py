@@ -38,6 +38,22 @@ class _ScaleVectors(nn.Cell):
         return ops.zeros_like(dense), summed.reshape(1, self.columns, self.width)
 
 
+class Vectors(nn.Cell):
+    """Embeddings (B, n, D), and below them the vectors of d dense columns (B, d): (B, count, D), with count = n + d.
+
+    So a dense column takes part as a field does: as its value times a vector of its own.
+    """
+
+    def __init__(self, vectors: int, dense: int, width: int) -> None:
+        super().__init__()
+        self.count, self.flat = vectors + dense, (vectors + dense) * width
+        self.dense = DenseVectors(dense, width) if dense else None
+        self.concat = ops.Concat(axis=1)
+
+    def construct(self, embeddings: Tensor, dense: Tensor) -> Tensor:
+        return embeddings if self.dense is None else self.concat((embeddings, self.dense(dense)))
+
+
 class FlatInputs(nn.Cell):
     """Embeddings (B, F, D) and dense values (B, d), or their vectors with `dense_vectors`, as one row (B, width)."""
 

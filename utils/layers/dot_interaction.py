@@ -3,17 +3,20 @@
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from utils.layers.pairs import pair_places
+
 
 class DotInteraction(nn.Cell):
     """Dot products of all pairs of vectors: z (B, n, D) -> (B, n (n - 1) / 2).
 
     Source: Naumov et al. 2019, arXiv 1906.00091, section 2.1.3. The pairs are those below the diagonal of z zT, row
-    by row. Back-propagation is one product: with S the symmetric matrix of the pairs' gradients, d_z = S z.
+    by row, or, if `upper`, those above it, in the order of utils.layers.pairs. Back-propagation is one product: with S
+    the symmetric matrix of the pairs' gradients, d_z = S z.
     """
 
-    def __init__(self, vectors: int) -> None:
+    def __init__(self, vectors: int, *, upper: bool = False) -> None:
         super().__init__()
-        i, j = np.tril_indices(vectors, -1)
+        i, j = pair_places(vectors) if upper else np.tril_indices(vectors, -1)
         pair_of_cell = np.full((vectors, vectors), len(i), np.int32)
         pair_of_cell[i, j] = pair_of_cell[j, i] = np.arange(len(i))
         self.vectors = vectors

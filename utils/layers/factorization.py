@@ -38,3 +38,18 @@ class _PairsAndSum(nn.Cell):
     def bprop(self, vectors: Tensor, out: tuple[Tensor, Tensor], d_out: tuple[Tensor, Tensor]) -> tuple[Tensor]:
         others = out[1].expand_dims(1) - vectors
         return (others * d_out[0].expand_dims(2),)
+
+
+class BiInteraction(nn.Cell):
+    """Sum over all pairs of the elementwise product: vectors (B, n, D) -> (B, D).
+
+    Source: He & Chua 2017, arXiv 1708.05027, equation 4.
+    """
+
+    def __init__(self, vectors: int, width: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.sum_vectors = SumFields(vectors, width)
+
+    def construct(self, vectors: Tensor) -> Tensor:
+        total = self.sum_vectors(vectors)
+        return 0.5 * (total * total - self.sum_vectors(vectors * vectors))
