@@ -70,6 +70,15 @@ run_job() {
     announce "$!"
 }
 
+# run_ranks LOG FLAG...: run a program of the model on several ranks; with --dry_run, print what would be started.
+run_ranks() {
+    ranks_log=$1
+    shift
+    asked=$("$(find_python)" -m utils.ranks.cluster "$@") || exit
+    [ "$asked" != dry_run ] || exec "$(find_python)" -m utils.launch "$@"
+    run_job "$ranks_log" "$ranks_log" -m utils.launch "$@"
+}
+
 announce() {
     printf 'process %s, log %s' "$1" "$log"
     [ "$output" = "$log" ] || printf ', output %s' "$output"

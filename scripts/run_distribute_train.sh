@@ -18,7 +18,4 @@ check_data "$dataset_path"
 check_device_target "${DEVICE_TARGET:-auto}"
 set -- --ranks="$ranks" --dataset_path="$dataset_path" --rank_table="$rank_table" \
     --device_target="${DEVICE_TARGET:-auto}" "$@"
-
-asked=$("$(find_python)" -m utils.ranks.cluster "$@") || exit
-[ "$asked" != dry_run ] || exec "$(find_python)" -m utils.launch "$@"
-run_job ms_log/output.log ms_log/output.log -m utils.launch "$@"
+run_ranks ms_log/output.log "$@"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Evaluate a checkpoint on one device, in the background; with WAIT=1 in the foreground. Run it in a model's folder.
-# With RANK_SIZE=N on N devices from the first one on, each of which scores its part; DEVICE_ID then says nothing.
+# With RANK_SIZE=N on N devices from the first one on, each of which scores its part; DEVICE_ID then says nothing, and
+# --dry_run prints what would be started.
 . "$(dirname -- "$0")/common.sh"
 
 check_call 4 4 "run_eval.sh DEVICE_ID DEVICE_TARGET DATASET_PATH CHECKPOINT_PATH" "$@"
@@ -20,7 +21,5 @@ log=ms_log/eval_output.log
 if [ "$ranks" = 1 ]; then
     run_job "$log" "$log" eval.py --device_id="$device_id" "$@"
 else
-    set -- --door=eval --ranks="$ranks" "$@"
-    "$(find_python)" -m utils.ranks.cluster "$@" >/dev/null || exit
-    run_job "$log" "$log" -m utils.launch "$@"
+    run_ranks "$log" --door=eval --ranks="$ranks" "$@"
 fi

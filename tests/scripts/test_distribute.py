@@ -17,7 +17,7 @@ from tests.distributed import (
     run_job,
     wait_until,
 )
-from tests.helpers import LOSS_LINE, MODELS, chosen, folder_of
+from tests.helpers import LOSS_LINE, MODELS, REPOSITORY, chosen, folder_of
 from utils.data.manifest import DataManifest
 from utils.ranks.cluster import free_port
 from utils.training.checkpoint.file import CheckpointFile
@@ -179,6 +179,26 @@ def test_a_dry_run_refuses_what_training_would_refuse(tmp_path: Path, tiny_data:
     result = run_job(folder, 2, tiny_data, "--dry_run", "--learning_rat=1")
     assert (result.returncode, result.stderr.count("\n")) == (2, 1)
     assert "unknown flag '--learning_rat'; did you mean '--learning_rate'?" in result.stderr
+
+
+def test_a_dry_run_of_an_evaluation_says_what_each_rank_holds(
+    trained: tuple[Path, str], tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, _ = trained
+    (folder / "eval.py").write_bytes((REPOSITORY / "dlrm" / "eval.py").read_bytes())
+    monkeypatch.setenv("RANK_SIZE", "3")
+    words = (0, "CPU", tiny_data, "checkpoint/dlrm.ckpt", "--eval_batch_size=7", "--dry_run")
+    result = run_job(folder, *words, script="run_eval.sh", wait=False)
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"^rank \d.*", result.stdout, re.M) == [
+        f"rank {rank} on machine 0, log{rank}/eval_output.log" for rank in range(3)
+    ]
+    held = [int(rows.replace(",", "")) for rows in re.findall(r"embedding ([\d,]+) rows", result.stdout)]
+    assert (len(held), sum(held)) == (3, sum(DataManifest.load(tiny_data).table_sizes))
+    assert result.stdout.count(" eval.py --dataset_path=") == 1 + 1 + 3
+    assert not (folder / "ms_log/eval_output.log").exists()
+    refused = run_job(folder, *words, "--eval_batch_siz=7", script="run_eval.sh", wait=False)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
 
 
 @pytest.mark.parametrize("shell", ["sh", pytest.param("bash", marks=pytest.mark.slow)])

@@ -14,13 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-from utils.config import LaunchSettings, load_settings
+from utils.config import EvalSettings, LaunchSettings, load_settings
 from utils.device import with_this_python
 from utils.errors import InputError
 from utils.flags import split_flags
 from utils.ranks.cluster import Cluster, cluster_of
 from utils.ranks.processes import adopt_orphans, end_all, environments_of_children, next_ended, send
-from utils.training.plan import plan_ranks
+from utils.training.plan import plan_evaluation, plan_training
 
 _MSRUN_LOG = Path("log_msrun")
 _LOGS = {"train": "output.log", "eval": "eval_output.log"}
@@ -38,8 +38,8 @@ def main() -> int:
     if not Path(door).exists():
         raise InputError(f"{Path.cwd()}: no {door} here; run this command in a model's folder, such as dlrm")
     flags = [*([f"--dataset_path={settings.dataset_path}"] if settings.dataset_path else []), *rest]
-    if settings.dry_run and settings.door == "train":
-        print(*dry_run(cluster, flags), sep="\n")
+    if settings.dry_run:
+        print(*dry_run(cluster, settings.door, flags), sep="\n")
         return 0
     try:
         _make_logs(cluster, log_name)
@@ -73,13 +73,10 @@ def msrun_command(cluster: Cluster, words: list[str]) -> list[str]:
     return [*command, *words]
 
 
-def dry_run(cluster: Cluster, flags: list[str]) -> list[str]:
+def dry_run(cluster: Cluster, door: str, flags: list[str]) -> list[str]:
     """What would be started: of the scheduler and of each rank its environment, what it holds, and its command."""
-    door = runpy.run_path("train.py")
-    # A folder of several models has a function that finds the one that the flags name.
-    model, own = door["model_to_train"](flags) if "model_to_train" in door else (door["MODEL"], flags)
-    holds = plan_ranks(model, own, cluster.ranks)
-    words = ["train.py", *flags]
+    holds = _planned(door, flags, cluster.ranks)
+    words = [f"{door}.py", *flags]
     command = shlex.join(["python", *words])
 
     def block(title: str, environment: dict[str, str], *lines: str) -> list[str]:
@@ -92,9 +89,21 @@ def dry_run(cluster: Cluster, flags: list[str]) -> list[str]:
     ]
     lines += block(f"scheduler on machine 0, {_MSRUN_LOG}/scheduler.log", cluster.scheduler_environment())
     for rank in range(cluster.ranks):
-        title = f"rank {rank} on machine {rank // cluster.ranks_per_node}, {_log_of(rank, _LOGS['train'])}"
+        title = f"rank {rank} on machine {rank // cluster.ranks_per_node}, {_log_of(rank, _LOGS[door])}"
         lines += block(title, cluster.rank_environment(rank), f"  placement    {holds[rank]}")
     return lines
+
+
+def _planned(door: str, flags: list[str], ranks: int) -> list[str]:
+    """What each rank would hold."""
+    names = runpy.run_path(f"{door}.py")
+    # A folder of several models has functions that find the one that is meant.
+    if door == "train":
+        model, own = names["model_to_train"](flags) if "model_to_train" in names else (names["MODEL"], flags)
+        return plan_training(model, own, ranks)
+    find = names.get("model_of_checkpoint")
+    model, own = find(flags, EvalSettings) if find else (names["MODEL"], flags)
+    return plan_evaluation(model, own, ranks)
 
 
 def _log_of(rank: int, name: str) -> Path:

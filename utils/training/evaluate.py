@@ -14,7 +14,7 @@ from utils.errors import DivergedError, InputError
 from utils.model import Model, door_settings
 from utils.ranks.messages import barrier
 from utils.training.build import scorer_over_ranks
-from utils.training.checkpoint.reading import check_same_data, data_folder_of, load_checkpoint
+from utils.training.checkpoint.reading import Checkpoint, check_same_data, data_folder_of, load_checkpoint
 from utils.training.logs import append_line, beside_logs, now
 from utils.training.running import OneRankScorer, RankScorer
 from utils.training.scores import Evaluation, Scores
@@ -26,14 +26,9 @@ def main(model: Model, argv: list[str] | None = None) -> None:
     Over several ranks each holds its part of the tables and scores its part of the rows; the first one speaks.
     """
     settings, device = door_settings(model, EvalSettings, DeviceSettings, argv=argv)
-    path = Path(settings.checkpoint_path)
-    folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
-    data = open_data(folder)
-    split = choose_split(data, folder, settings.split or split, preferred=("test", "valid"))
+    checkpoint, folder, data, split = open_evaluation(model, settings)
     target = set_up_device(device)
     rank, _ = set_up_ranks()
-    checkpoint = load_checkpoint(path, model.name)
-    check_same_data(checkpoint, data, folder)
     started = time.time()
     workers = reading_workers(settings.num_parallel_workers)
     scorer = scorer_over_ranks(model, checkpoint, target)
@@ -49,6 +44,17 @@ def main(model: Model, argv: list[str] | None = None) -> None:
         append_line(beside_logs(model.eval_log), line)
         print(line)
     barrier()
+
+
+def open_evaluation(model: Model, settings: EvalSettings) -> tuple[Checkpoint, Path, DataManifest, str]:
+    """The checkpoint, and the folder, manifest and split of the data that it is scored on."""
+    path = Path(settings.checkpoint_path)
+    folder, split = find_data(settings.dataset_path or str(data_folder_of(path)))
+    data = open_data(folder)
+    split = choose_split(data, folder, settings.split or split, preferred=("test", "valid"))
+    checkpoint = load_checkpoint(path, model.name)
+    check_same_data(checkpoint, data, folder)
+    return checkpoint, folder, data, split
 
 
 def choose_split(data: DataManifest, folder: Path, named: str | None, preferred: tuple[str, ...]) -> str:

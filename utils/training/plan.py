@@ -1,17 +1,20 @@
-"""What each rank of a training would hold, worked out from its settings and the data manifest alone."""
+"""What each rank of a training or an evaluation would hold, worked out from settings and manifests alone."""
 
-from utils.config import DeviceSettings, TrainSettings
+import dataclasses
+
+from utils.config import DeviceSettings, EvalSettings, TrainSettings
 from utils.data.find import find_data, open_data
 from utils.embedding.inputs import table_inputs
 from utils.embedding.sparse_optimizers import TABLE_OPTIMIZERS
-from utils.embedding.stripes import placement_of, table_bytes
+from utils.embedding.stripes import Placement, placement_of, table_bytes
 from utils.features import Features
 from utils.model import Model, door_settings
 from utils.training.build import check_build, chosen_optimizer
+from utils.training.evaluate import open_evaluation
 from utils.training.train import check_settings
 
 
-def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
+def plan_training(model: Model, flags: list[str], ranks: int) -> list[str]:
     """For each rank of `train.py FLAGS` on so many ranks a line: rows of each of its tables, and bytes of all.
 
     Raises:
@@ -23,17 +26,35 @@ def plan_ranks(model: Model, flags: list[str], ranks: int) -> list[str]:
     check_settings(settings, data, folder)
     check_build(settings, device.device_target)
     features, own = Features.of(data), model.optimizers(hyper_parameters)
-    placed = [
+    tables = [
         (
-            table,
+            table.name,
+            table.width,
             placement_of(features, table_inputs(features, table.inputs), ranks),
             TABLE_OPTIMIZERS[chosen_optimizer(own, table.name, settings.table_optimizer)],
         )
         for table in model.tables(hyper_parameters, features)
     ]
-    lines = []
-    for rank in range(ranks):
-        rows = [f"{table.name} {placement.rows(rank):,} rows x {table.width}" for table, placement, _ in placed]
-        held = sum(table_bytes(placement.rows(rank), (table.width,), slots) for table, placement, slots in placed)
-        lines.append(f"{', '.join(rows)}: {held:,} bytes with optimizer state")
-    return lines
+    return [f"{_held(tables, rank)} bytes with optimizer state" for rank in range(ranks)]
+
+
+def plan_evaluation(model: Model, flags: list[str], ranks: int) -> list[str]:
+    """For each rank of `eval.py FLAGS` on so many ranks a line: rows of each of its tables, and bytes of all.
+
+    Raises:
+        InputError: what eval.py would refuse, short of the device.
+    """
+    settings, _ = door_settings(model, EvalSettings, DeviceSettings, argv=flags)
+    checkpoint, *_ = open_evaluation(model, settings)
+    tables = [
+        (name, checkpoint.arrays.shapes[name][1], dataclasses.replace(placement, ranks=ranks), 0)
+        for name, placement in checkpoint.manifest.placements.items()
+    ]
+    return [f"{_held(tables, rank)} bytes" for rank in range(ranks)]
+
+
+def _held(tables: list[tuple[str, int, Placement, int]], rank: int) -> str:
+    """What a rank has of tables, each by name, width, placement and slots."""
+    rows = [f"{name} {placement.rows(rank):,} rows x {width}" for name, width, placement, _ in tables]
+    held = sum(table_bytes(placement.rows(rank), (width,), slots) for _, width, placement, slots in tables)
+    return f"{', '.join(rows)}: {held:,}"
