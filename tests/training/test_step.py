@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from tests.helpers import ReferenceOptimizer
 from tests.tiny_model import TINY, WIDTH, TinySettings
+from tests.training.reference import Reference
 from utils.config import TrainSettings
 from utils.data.reading import Batch
 from utils.features import Features
@@ -73,42 +73,20 @@ def take_steps(training: Training, *batches: Rows) -> list[float]:
     return losses
 
 
-class Reference:
-    """The same network, its loss and its gradients in NumPy, float64."""
+def reference_of(training: Training, dense: str, tables: str, l2: float = 0.0) -> Reference:
+    """The same in NumPy: each column's vector is one of the network's."""
 
-    def __init__(self, training: Training, dense: str, tables: str, l2: float = 0.0) -> None:
-        self.table = ReferenceOptimizer(tables, training.tables[0].weight.asnumpy(), l2)
-        weights = [parameter.asnumpy() for parameter in training.network.trainable_params()]
-        self.weights = [ReferenceOptimizer(dense, weight.reshape(len(weight), -1)) for weight in weights]
+    def shares(batch: Batch) -> np.ndarray:
+        return np.broadcast_to(np.eye(2), (len(batch.ids), 2, 2))
 
-    def step(self, rows: Rows) -> float:
-        w1, b1, w2, b2 = (optimizer.weights for optimizer in self.weights)
-        table_rows = rows.ids + np.array([0, 5])
-        x = np.concatenate([self.table.weights[table_rows].reshape(len(rows.ids), -1), rows.dense], axis=1)
-        hidden = np.maximum(x @ w1 + b1.T, 0)
-        logit = hidden @ w2 + b2
-        loss = float(np.mean(np.logaddexp(0, logit) - rows.label * logit))
-        d_logit = (1 / (1 + np.exp(-logit)) - rows.label) / len(rows.label)
-        d_hidden = (d_logit @ w2.T) * (hidden > 0)
-        d_x = d_hidden @ w1.T
-        gradients = (x.T @ d_hidden, d_hidden.sum(0)[:, None], hidden.T @ d_logit, d_logit.sum(0)[:, None])
-        for optimizer, gradient in zip(self.weights, gradients, strict=True):
-            optimizer.apply(np.arange(len(gradient)), gradient, RATE)
-        self.table.apply(table_rows.reshape(-1), d_x[:, : 2 * WIDTH].reshape(-1, WIDTH), RATE)
-        return loss
-
-    def assert_equal(self, training: Training, tolerance: float = 1e-5) -> None:
-        pairs = [(training.tables[0].weight, self.table), *zip(training.network.trainable_params(), self.weights)]  # noqa: B905
-        for parameter, optimizer in pairs:
-            expected = optimizer.weights.reshape(parameter.shape)
-            np.testing.assert_allclose(parameter.asnumpy(), expected, rtol=tolerance, atol=tolerance)
+    return Reference(training, FEATURES, shares, (dense, tables), RATE, l2)
 
 
 @pytest.mark.parametrize(("dense", "tables"), OPTIMIZERS)
 @pytest.mark.parametrize("target", ["CPU", "GPU", "Ascend"])
 def test_steps_equal_numpy_with_the_kernels_of_every_device(dense: str, tables: str, target: str) -> None:
     training = make_training(dense, tables, target)
-    reference = Reference(training, dense, tables)
+    reference = reference_of(training, dense, tables)
     batches = [draw(seed=seed) for seed in range(4)]
     assert take_steps(training, *batches) == pytest.approx([reference.step(rows) for rows in batches], rel=1e-5)
     reference.assert_equal(training)
@@ -116,7 +94,7 @@ def test_steps_equal_numpy_with_the_kernels_of_every_device(dense: str, tables: 
 
 def test_l2_is_over_the_whole_table() -> None:
     training = make_training("adam", "adam", embedding_l2=0.1)
-    reference = Reference(training, "adam", "adam", l2=0.1)
+    reference = reference_of(training, "adam", "adam", l2=0.1)
     batches = [draw(seed=seed) for seed in range(3)]
     take_steps(training, *batches)
     for rows in batches:
