@@ -16,7 +16,7 @@ from utils.layers.rows import Rows
 from utils.model import Model, Table
 from utils.objectives import every_label
 
-HIDDEN, DENSE, TABLE_SIZES = 4, 1, (5, 9, 4)
+HIDDEN, DENSE, TABLE_SIZES = 4, 1, (5, 30, 9)
 FIELDS = (Field("user", 0), Field("item", 1))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.distributed import processes_in
 from tests.helpers import RESEARCH
-from tests.ranks.worker import IDS
+from tests.ranks.worker import IDS, SEQUENCES
 from utils.device import with_this_python
 from utils.ranks.cluster import free_port
 
@@ -77,6 +77,7 @@ def quick_cases(ranks: int) -> dict[str, Case]:
         "dlrm": Case("dlrm", "adagrad", "adam", clip_norm=0.2),
         "wide_deep": Case("wide_deep", "lazy_adam", "adagrad", "growing", target="GPU"),
         "rounds": Case("dcn", "lazy_adam", "sgd", ladder=ladder, network={"dropout": 0.3}, learning_rate=ADAMS_RATE),
+        "sequence": Case("sequence", "lazy_adam", "adam", SEQUENCES, learning_rate=ADAMS_RATE, clip_norm=0.2),
         "one step": ONE_STEP,
         "batch norm": dataclasses.replace(ONE_STEP, network={"batch_norm": True}),
     }
@@ -118,7 +119,7 @@ class Outcome:
 
 def run(cases: dict[str, Case], ranks: int, folder: Path) -> dict[str, Outcome]:
     """Train all cases on one rank, and on so many."""
-    # On one rank of a CPU every id is a row: padding is for look-ups that are planned, as a device's are.
+    # On one rank of a CPU a field's id is a row: padding there is for look-ups that are planned, as a device's are.
     targets = ["Ascend" if case.ids == "padding" else "CPU" for case in cases.values()]
     jobs = [case.job(target) for case, target in zip(cases.values(), targets, strict=True)]
     alone = _run(jobs, 1, folder / "alone")
@@ -186,7 +187,7 @@ def quick(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return run(quick_cases(request.param), request.param, tmp_path_factory.mktemp("quick"))
 
 
-@pytest.mark.parametrize("name", ["dlrm", "wide_deep"])
+@pytest.mark.parametrize("name", ["dlrm", "wide_deep", "sequence"])
 def test_ranks_train_as_one(quick: dict[str, Outcome], name: str) -> None:
     case = quick_cases(len(quick[name].together))[name]
     check_equal(case, quick[name], name)
@@ -220,6 +221,21 @@ def test_gradients_of_sharded_rows_are_of_the_mean_over_all_ranks(quick: dict[st
             moved += 1
             np.testing.assert_allclose(together[touched] / alone[touched], 1, atol=1e-3, err_msg=name)
     assert moved == 2 * len(outcome.together)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_padded_rows_train_as_on_one_rank(ranks: int, tmp_path: Path) -> None:
+    """By every table optimizer, in rounds, and pooled for a model that knows no sequences."""
+    cases = {
+        tables: Case("sequence", tables, "adam", SEQUENCES, learning_rate=ADAMS_RATE) for tables in TABLE_OPTIMIZERS
+    }
+    cases["rounds"] = dataclasses.replace(cases["lazy_adam"], ladder=((2,),))
+    cases["pooled"] = Case("deepfm", "adagrad", "sgd", SEQUENCES)
+    for name, outcome in run(cases, ranks, tmp_path).items():
+        check_equal(cases[name], outcome, name)
+        if not cases[name].ladder:
+            check_traffic(cases[name], outcome)
 
 
 @pytest.mark.slow

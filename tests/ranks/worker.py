@@ -11,6 +11,7 @@ import sys
 import numpy as np
 
 from tests.helpers import model_named
+from tests.sequence_model import SEQUENCE, drawn, sequence_features
 from utils.config import DeviceSettings, TrainSettings, from_dict
 from utils.data.order import Part
 from utils.data.reading import Batch
@@ -34,10 +35,12 @@ def main(jobs_path: str, output: str) -> None:
 
 def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     """Train the job's global batches, of `rows` rows each, on a CPU with the kernels of its `target`."""
-    model = model_named(job["model"])
+    model = SEQUENCE if job["model"] == SEQUENCE.name else model_named(job["model"])
     settings = from_dict(TrainSettings, job["settings"], "settings")
     network = from_dict(model.settings, job["network"], "network")
     features = Features.flat(job["dense"], tuple(job["table_sizes"]))
+    if job["ids"] == SEQUENCES:
+        features = sequence_features(labels=("click", "buy") if model is SEQUENCE else ("click",))
     training = Training(model, network, features, settings, job["target"])
     found = arrays("start", training, rank)
     part = Part(job["global_batch"] // ranks, rank, ranks)
@@ -64,6 +67,9 @@ def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
 
 def global_batch(kind: str, step: int, rows: int, features: Features) -> tuple[np.ndarray, ...]:
     """The same ids, dense values and labels whatever the number of ranks; ids of one `kind`, see IDS."""
+    if kind == SEQUENCES:
+        whole = drawn(features, rows, step)
+        return whole.ids, whole.dense, whole.label
     generator = np.random.default_rng(step)
     ids = IDS[kind](generator, step, rows, np.array(features.table_sizes)).astype(np.int32)
     values = generator.random((rows, features.dense), dtype=np.float32)
@@ -94,6 +100,10 @@ IDS = {
 ten times as many rows from the eleventh step on; no id at all."""
 
 
+SEQUENCES = "sequences"
+"""Another kind: rows of tests/sequence_model.py, of any length."""
+
+
 def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> Batch:
     """This rank's part of a global batch, filled up with a row that is not present."""
     rows = len(batch[0])
@@ -107,7 +117,11 @@ def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> Batch:
 def arrays(when: str, training: Training, rank: int) -> dict[str, np.ndarray]:
     """Copies of the network's weights and of all table rows that this rank holds."""
     found = {f"{when}:network:{p.name}": p.asnumpy().copy() for p in training.network.get_parameters()}
-    return found | {f"{when}:table:{one.weight.name}": one.weight.asnumpy().copy() for one in training.tables}
+    return found | {
+        f"{when}:table:{name}": array.copy()
+        for one in training.tables
+        for name, array in one.arrays(with_slots=False).items()
+    }
 
 
 if __name__ == "__main__":
