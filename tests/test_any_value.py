@@ -33,7 +33,8 @@ from utils.data.find import find_data
 from utils.data.manifest import DataManifest
 from utils.data.next_item import make_rows
 from utils.data.output import replaced_folder
-from utils.data.schema import FieldRule, Schema, load_schema, save_schema
+from utils.data.schema import FieldRule, Schema
+from utils.data.schema_file import load_schema, save_schema
 from utils.data.synthetic.__main__ import KINDS
 from utils.data.synthetic.writing import write_rows
 from utils.data.text import RowParser

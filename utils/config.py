@@ -50,7 +50,8 @@ class PreprocessSettings:
     """Flags of `src/preprocess_data.py`."""
 
     data_path: str = setting(
-        "./data/", "a raw file, a glob, or a folder with train.txt, origin_data/train.txt or <split>.csv"
+        "./data/",
+        "raw rows, text or Parquet: a file, a glob, or a folder with train.txt, origin_data/train.txt or <split>.csv",
     )
     output_path: str = setting("", "where the converted data go (default: <data_path>/mindrecord)")
     schema: str = setting("criteo", "schema YAML file, or the name of one in utils/data/schemas", file=True)

@@ -22,7 +22,7 @@ from utils.data.encode import RowEncoder
 from utils.data.label_rules import LabelRule
 from utils.data.manifest import DataManifest, copy_serving_files
 from utils.data.mindrecord import MindRecordPages
-from utils.data.schema import load_schema
+from utils.data.schema_file import load_schema
 from utils.data.vocabulary import Vocabulary
 from utils.errors import InputError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from utils.data.label_rules import LabelRule
-from utils.data.schema import criteo_like, load_schema, save_schema
+from utils.data.schema_file import criteo_like, load_schema, save_schema
 from utils.errors import InputError
 
 SMALL = """

@@ -14,7 +14,7 @@ from utils.data.encode import RowEncoder
 from utils.data.find import open_data
 from utils.data.order import Part
 from utils.data.reading import read_batches
-from utils.data.schema import load_schema
+from utils.data.schema_file import load_schema
 from utils.data.text import RowParser
 
 LENGTH, MIN_COUNT = 3, 2

@@ -20,7 +20,7 @@ def read(data_path: Path, schema: Schema = SCHEMA) -> bytes:
     """The rows of what `data_path` names."""
     sources = find_sources(str(data_path), schema)
     resolve_columns(schema, sources)
-    return b"".join(block.data.tobytes() for source in sources for block in read_blocks(source, schema.header))
+    return b"".join(block.data.tobytes() for source in sources for block in read_blocks(source, schema))
 
 
 def test_the_mark_before_utf_8_is_no_part_of_the_text(tmp_path: Path) -> None:

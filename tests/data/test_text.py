@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from utils.data.kernels import count_rows
 from utils.data.label_rules import LabelRule
-from utils.data.schema import Schema, load_schema
+from utils.data.schema import Schema
+from utils.data.schema_file import load_schema
 from utils.data.serving_rows import ServingRows
 from utils.data.text import ParsedRows, RowParser
 from utils.errors import InputError
@@ -110,7 +111,9 @@ def test_blanks_quotes_and_missing_markers_are_no_part_of_a_value() -> None:
     assert parsed.tokens[1, 0] == parsed.tokens[1, 1]
     plain = parse_rows(replace(schema, delimiter=";"), b"> 50;1;;a,b;")
     assert plain.tokens[:, 0].tolist() == parsed.tokens[:, 0].tolist()
-    assert reasons(b'- 50,1,1,"t,t\n- 50,1,1,t,t', schema) == [(1, "found 4 columns, the schema says 5")]
+    assert reasons(b'- 50,1,1,"t,t\n- 50,1,1,t,t', schema) == [
+        (1, 'u "t,t has quotes inside quotes, or no last one; quote whole values alone, in one line')
+    ]
 
 
 def test_every_label_but_the_positive_one_is_0_where_no_negative_is_given() -> None:

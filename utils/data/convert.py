@@ -19,9 +19,10 @@ from utils.data.manifest import (
     sha256_of,
 )
 from utils.data.output import check_space, replaced_folder
-from utils.data.passes import RawRows, count_source, fit, write
-from utils.data.schema import SCHEMA_FILE, Schema, criteo_like, load_schema, save_schema
-from utils.data.sources import Source, find_sources, resolve_columns
+from utils.data.passes import RawRows, fit, write
+from utils.data.schema import Schema
+from utils.data.schema_file import SCHEMA_FILE, criteo_like, load_schema, save_schema
+from utils.data.sources import Source, count_source, find_sources, resolve_columns
 from utils.data.splits import SPLITS, SplitRule
 from utils.data.vocabulary import VOCABULARY_FILE
 from utils.errors import InputError
@@ -119,7 +120,7 @@ def _open(settings: PreprocessSettings, schema: Schema, sources: tuple[Source, .
     counts = []
     for source in sources:
         limit = settings.train_line_count if source.split in (None, "train") else None
-        counts.append(count_source(source, schema.header, limit))
+        counts.append(count_source(source, schema, limit))
         if counts[-1] == 0:
             raise InputError(f"{source.files[0]}: holds no rows; give a file with rows")
     rule = SplitRule(schema.split, schema.fractions, settings.seed)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_ROWS_AT_A_TIME = 1 << 16
+
 
 @dataclass(frozen=True)
 class DenseTransform:
@@ -25,17 +27,33 @@ class DenseTransform:
 
 
 class DenseStatistics:
-    """Running extremes, mean and variance of d columns (Chan, Golub, LeVeque 1979), in float64."""
+    """Running extremes, mean and variance of d columns (Chan, Golub, LeVeque 1979), in float64.
+
+    They are taken of so many rows at a time, so that how the rows are cut into calls changes no bit of them.
+    """
 
     def __init__(self, columns: int) -> None:
+        self._waiting = np.empty((0, columns), np.float32)
         self._rows = 0
         self._mean, self._squares = np.zeros(columns), np.zeros(columns)
         self._least, self._largest = np.full(columns, np.inf), np.full(columns, -np.inf)
 
     def add(self, dense: np.ndarray) -> None:
-        """Take float32 (n, d) in; the order of the calls decides the last bits of the result."""
-        if not len(dense):
-            return
+        """Take float32 (n, d) in."""
+        self._waiting = np.concatenate([self._waiting, dense])
+        while len(self._waiting) >= _ROWS_AT_A_TIME:
+            self._take(self._waiting[:_ROWS_AT_A_TIME])
+            self._waiting = self._waiting[_ROWS_AT_A_TIME:]
+
+    def transform(self, kind: str) -> DenseTransform:
+        """The transform `kind` (minmax or standard) with the statistics of all rows taken in; it ends them."""
+        if len(self._waiting):
+            self._take(self._waiting)
+        center = self._least if kind == "minmax" else self._mean
+        spread = self._largest - self._least if kind == "minmax" else np.sqrt(self._squares / self._rows)
+        return DenseTransform(kind, tuple(center.tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
+
+    def _take(self, dense: np.ndarray) -> None:
         values = dense.astype(np.float64)
         rows, mean = len(values), values.mean(axis=0)
         shift, total = mean - self._mean, self._rows + rows
@@ -44,12 +62,6 @@ class DenseStatistics:
         self._rows = total
         self._least = np.minimum(self._least, values.min(axis=0))
         self._largest = np.maximum(self._largest, values.max(axis=0))
-
-    def transform(self, kind: str) -> DenseTransform:
-        """The transform `kind` (minmax or standard) with these statistics."""
-        center = self._least if kind == "minmax" else self._mean
-        spread = self._largest - self._least if kind == "minmax" else np.sqrt(self._squares / self._rows)
-        return DenseTransform(kind, tuple(center.tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
 
 
 def needs_statistics(kind: str) -> bool:

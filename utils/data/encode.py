@@ -9,7 +9,8 @@ import numpy as np
 from utils.data.buckets import bucket_ids, table_size
 from utils.data.dense import DenseTransform
 from utils.data.manifest import PADDING, check_serving_files
-from utils.data.schema import SCHEMA_FILE, Schema, load_schema
+from utils.data.schema import Schema
+from utils.data.schema_file import SCHEMA_FILE, load_schema
 from utils.data.serving_rows import ServingRows
 from utils.data.text import ParsedRows
 from utils.data.token_places import TokenPlaces

@@ -165,6 +165,16 @@ def _is_blank(byte):
 
 
 @_inlined
+def _trimmed(data, start, end):
+    """Where the text in data[start:end] starts and ends without the blanks around it."""
+    while start < end and _is_blank(data[start]):
+        start += 1
+    while start < end and _is_blank(data[end - 1]):
+        end -= 1
+    return start, end
+
+
+@_inlined
 def _next_field(data, place, delimiter, quote):
     """Where the value from `place` on starts and ends, where its delimiter stands, and whether its quotes are right."""
     start, quotes = place, 0
@@ -176,15 +186,11 @@ def _next_field(data, place, delimiter, quote):
         elif quotes % 2 == 0 or data[place] == NEWLINE:
             break
         place += 1
-    end = place
-    while start < end and _is_blank(data[start]):
-        start += 1
-    while start < end and _is_blank(data[end - 1]):
-        end -= 1
+    start, end = _trimmed(data, start, place)
     if quotes > 0 and end - start >= 2 and data[start] == quote:
         if quotes != 2 or data[end - 1] != quote:
             return start, end, place, False
-        return start + 1, end - 1, place, True
+        start, end = _trimmed(data, start + 1, end - 1)
     return start, end, place, True
 
 
@@ -225,11 +231,7 @@ def _next_place(data, place, stop, separator):
     start = place
     while place < stop and data[place] != separator:
         place += 1
-    end = place
-    while start < end and _is_blank(data[start]):
-        start += 1
-    while start < end and _is_blank(data[end - 1]):
-        end -= 1
+    start, end = _trimmed(data, start, place)
     return start, end, place
 
 
@@ -337,7 +339,7 @@ def parse_text(
                     reason, where, value_start, value_end = wrong, column, start, end
             column += 1
             place += 1
-        if column != roles.size:
+        if column != roles.size and reason != WRONG_QUOTES:
             reason, where = WRONG_COLUMNS, column
         if reason == 0 and places.shape[0] > 0:
             reason, where, value_start, value_end = _read_sequences(

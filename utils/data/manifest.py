@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from utils.data.dense import DenseTransform, needs_statistics
-from utils.data.schema import LONGEST_SEQUENCE, SCHEMA_FILE, TRANSFORMS
+from utils.data.schema import LONGEST_SEQUENCE, TRANSFORMS
+from utils.data.schema_file import SCHEMA_FILE
 from utils.data.splits import SPLITS
 from utils.data.typed_json import from_json
 from utils.data.vocabulary import VOCABULARY_FILE

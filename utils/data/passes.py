@@ -20,6 +20,7 @@ from utils.data.buckets import QuantileSample
 from utils.data.dense import DenseStatistics, DenseTransform, needs_statistics
 from utils.data.encode import RowEncoder
 from utils.data.manifest import DataSplit
+from utils.data.parquet import lines_schema
 from utils.data.record_files import RecordLayout
 from utils.data.records import SplitWriter
 from utils.data.schema import Schema
@@ -56,7 +57,7 @@ class RawRows:
     def blocks(self) -> Iterator[tuple[Block, np.ndarray]]:
         """Blocks in order, each with the split number of its rows, uint8 (rows,)."""
         for source, total in zip(self.sources, self.row_counts, strict=True):
-            for block in read_blocks(source, self.schema.header, total, self._pieces):
+            for block in read_blocks(source, self.schema, total, self._pieces):
                 if source.split is None:
                     yield block, self.rule.assign(block.first_row, block.rows, total)
                 else:
@@ -69,12 +70,11 @@ class RawRows:
 
     def bad_rows(self) -> BadRows:
         """A counter for one pass."""
-        return BadRows(RowParser(self.schema), self.total, self.max_bad_rows)
+        return BadRows(self.parser(), self.total, self.max_bad_rows)
 
-
-def count_source(source: Source, header: bool, limit: int | None) -> int:
-    """Rows of a source, at most `limit`."""
-    return sum(block.rows for block in read_blocks(source, header, limit))
+    def parser(self, hash_key: int = 0) -> RowParser:
+        """What parses the blocks."""
+        return RowParser(lines_schema(self.schema) if self.sources[0].is_parquet else self.schema, hash_key)
 
 
 def fit(raw: RawRows, buckets: tuple[int | None, ...], thresholds: tuple[int, ...]) -> RowEncoder:
@@ -103,8 +103,8 @@ def hash_key(raw: RawRows) -> int:
 
     Hashes start from it, so that whoever writes into a few rows cannot choose tokens that get another token's id.
     """
-    digest, parser = hashlib.blake2b(digest_size=8), RowParser(raw.schema)
-    for block in read_blocks(raw.sources[0], raw.schema.header, min(KEY_ROWS, raw.row_counts[0])):
+    digest, parser = hashlib.blake2b(digest_size=8), raw.parser()
+    for block in read_blocks(raw.sources[0], raw.schema, min(KEY_ROWS, raw.row_counts[0])):
         parsed = parser.parse(block.data, block.rows)
         digest.update(np.ascontiguousarray(np.concatenate([parsed.tokens.T, parsed.sequences], axis=1)))
     return int.from_bytes(digest.digest(), "big")
@@ -127,7 +127,7 @@ def write(raw: RawRows, encoder: RowEncoder, folder: Path, pack_rows: int, seed:
     dense = len(schema.dense) + schema.number_columns
     layout = RecordLayout(pack_rows, len(schema.labels), dense, schema.id_columns, bool(schema.group))
     buffer_rows = min(BUFFER_ROWS, _BUFFER_BYTES // (4 * layout.row_words))
-    parser = RowParser(schema, encoder.hash_key)
+    parser = raw.parser(encoder.hash_key)
     bad, writers, unknown_ids = raw.bad_rows(), {}, np.zeros(schema.id_columns, np.int64)
 
     def encode(item: tuple[Block, np.ndarray]) -> tuple[Any, ...]:
@@ -165,7 +165,7 @@ def _count(
     raw: RawRows, key: int, counters: dict[int, TokenCounter], measured: list[DenseStatistics | QuantileSample]
 ) -> None:
     """Count the training split's tokens, each table's in its counter, and measure its dense columns."""
-    bad, parser, places = raw.bad_rows(), RowParser(raw.schema, key), TokenPlaces.of(raw.schema)
+    bad, parser, places = raw.bad_rows(), raw.parser(key), TokenPlaces.of(raw.schema)
     training = ((block, splits == TRAIN) for block, splits in raw.blocks() if (splits == TRAIN).any())
 
     def parse(item: tuple[Block, np.ndarray]) -> tuple[Block, np.ndarray, ParsedRows]:

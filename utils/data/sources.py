@@ -13,14 +13,18 @@ from typing import BinaryIO
 
 import numpy as np
 
+from utils.data import parquet
 from utils.data.kernels import count_rows
 from utils.data.schema import Schema
+from utils.data.schema_file import check_present, with_columns
 from utils.data.text import split_line
 from utils.errors import InputError
 
-BLOCK_BYTES = 1 << 24
+BLOCK_BYTES, PARQUET_ROWS = 1 << 24, 1 << 16
+"""How large a block is: bytes of text, rows of Parquet."""
 
-_SUFFIXES = tuple(f"{kind}{packed}" for kind in (".txt", ".csv", ".tsv", ".data") for packed in ("", ".gz", ".xz"))
+_TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".data")
+_SUFFIXES = (*(f"{kind}{packed}" for kind in _TEXT_SUFFIXES for packed in ("", ".gz", ".xz")), parquet.SUFFIX)
 _FOUND_AS = ("train", "origin_data/train")
 _SPLITS = ("train", "valid", "test")
 _UTF_8_MARK, _UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
@@ -33,6 +37,11 @@ class Source:
     files: tuple[Path, ...]
     split: str | None = None
 
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the files are Parquet, not text."""
+        return parquet.is_parquet(self.files[0])
+
 
 @dataclass(frozen=True, eq=False)
 class Block:
@@ -42,7 +51,7 @@ class Block:
     data: np.ndarray
     """uint8 text."""
     first_line: int
-    """1-based line number in the file."""
+    """1-based line number in the file; of Parquet, the row number."""
     first_row: int
     """0-based row number in the source."""
     rows: int
@@ -59,51 +68,81 @@ def find_sources(data_path: str, schema: Schema, *, need_train: bool = True) -> 
     if schema.split == "files" and folder.is_dir():
         sources = tuple(Source((path,), split) for split in _SPLITS if (path := _first_file(folder, (split,))))
         if not sources or (need_train and sources[0].split != "train"):
-            raise InputError(f"--data_path {data_path}: holds no train.csv or train.txt (plain, .gz or .xz)")
+            raise InputError(
+                f"--data_path {data_path}: holds no train.csv or train.txt (plain, .gz or .xz), nor train.parquet"
+            )
     else:
         files = _find_files(data_path)
         named = files[0].name.partition(".")[0]
         split = None if schema.split != "files" else named if named in _SPLITS and not need_train else "train"
         sources = (Source(files, split),)
-    _check_distinct([path for source in sources for path in source.files])
+    files = [path for source in sources for path in source.files]
+    _check_distinct(files)
+    if len(set(map(parquet.is_parquet, files))) > 1:
+        raise InputError(f"--data_path {data_path}: holds text and Parquet; give the files of one kind")
     return sources
 
 
 def resolve_columns(schema: Schema, sources: tuple[Source, ...]) -> Schema:
     """The schema with its column names: those of the files' header lines where it has none.
 
+    Of Parquet a file may have columns that the schema does not use.
+
     Raises:
         InputError: an empty file, or one that cannot be read; a header line that lacks a column of the schema, differs
             from the first file's, or is none of the schema's.
     """
-    for path in (path for source in sources for path in source.files):
-        with open_text(path) as file:
-            line = read_checked(path, file.readline)
-        if not line:
-            raise InputError(f"{path}: the file is empty; give one with rows")
-        names = split_line(schema, line)
-        if not schema.header:
-            if sorted(map(str.lower, names)) == sorted(map(str.lower, schema.columns)):
-                raise InputError(f"{path}: line 1 has the column names; say header: true in the schema")
-            continue
-        if not schema.quote and any(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
-            raise InputError(f"{path}: line 1 has quotes around its names; give quote: '\"' in the schema")
-        if schema.columns and names != schema.columns:
-            raise InputError(f"{path}: line 1 names other columns than the schema or the file before; make them alike")
-        schema = schema.with_columns(names, str(path))
+    files = [path for source in sources for path in source.files]
+    if sources[0].is_parquet:
+        for path in files:
+            check_present(schema, parquet.column_names(path), str(path))
+        return schema if schema.columns else with_columns(schema, schema.used_columns, str(files[0]))
+    for path in files:
+        names = _check_first_lines(path, schema)
+        if schema.header:
+            if schema.columns and names != schema.columns:
+                raise InputError(
+                    f"{path}: line 1 names other columns than the schema or the file before; make them alike"
+                )
+            schema = with_columns(schema, names, str(path))
+        elif sorted(map(str.lower, names)) == sorted(map(str.lower, schema.columns)):
+            raise InputError(f"{path}: line 1 has the column names; say header: true in the schema")
     return schema
 
 
-def read_blocks(source: Source, header: bool, limit: int | None = None, pieces: int = 1) -> Iterator[Block]:
+def _check_first_lines(path: Path, schema: Schema) -> tuple[str, ...]:
+    """The values of a file's first line; InputError for lines that would not be read as they are meant."""
+    with open_text(path) as file:
+        lines = [read_checked(path, file.readline), read_checked(path, file.readline)]
+    if not lines[0]:
+        raise InputError(f"{path}: the file is empty; give one with rows")
+    if b"\r" in lines[0].strip(b"\r\n"):
+        raise InputError(f"{path}: line 1 has a carriage return in it; let each line end in a newline")
+    values = [split_line(schema, line) for line in lines]
+    for number, texts in enumerate(values, 1):
+        if not schema.quote and any(len(text) > 1 and text[0] == text[-1] == '"' for text in texts):
+            raise InputError(f"{path}: line {number} has quotes around values; give quote: '\"' in the schema")
+    return values[0]
+
+
+def count_source(source: Source, schema: Schema, limit: int | None) -> int:
+    """Rows of a source, at most `limit`."""
+    if source.is_parquet:
+        rows = sum(map(parquet.row_count, source.files))
+        return rows if limit is None else min(rows, limit)
+    return sum(block.rows for block in read_blocks(source, schema, limit))
+
+
+def read_blocks(source: Source, schema: Schema, limit: int | None = None, pieces: int = 1) -> Iterator[Block]:
     """Read a source as blocks, one block ahead of its consumer.
 
     Args:
         source: the files.
-        header: whether each file's first line is to be left out.
+        schema: what they hold; a header line is left out.
         limit: stop after this many rows.
         pieces: into how many the usual block is cut.
     """
-    blocks = _read(source, header, limit, max(BLOCK_BYTES // pieces, 1))
+    blocks = (_read_parquet if source.is_parquet else _read_text)(source, schema, limit, pieces)
     with ThreadPoolExecutor(1) as reader:
         upcoming = reader.submit(next, blocks, None)
         while (block := upcoming.result()) is not None:
@@ -137,12 +176,25 @@ def read_checked(path: Path, read: Callable[..., bytes], *arguments: int) -> byt
         raise InputError(f"{path}: cannot be read ({error}); the file may be damaged") from None
 
 
-def _read(source: Source, header: bool, limit: int | None, block_bytes: int) -> Iterator[Block]:
+def _read_parquet(source: Source, schema: Schema, limit: int | None, pieces: int) -> Iterator[Block]:
     row = 0
     for path in source.files:
         line = 1
-        for text in _read_lines(path, block_bytes):
-            if header and line == 1:
+        for data, rows in parquet.read_lines(path, schema, max(PARQUET_ROWS // pieces, 1)):
+            wanted = rows if limit is None else min(rows, limit - row)
+            if wanted:
+                yield Block(path, data, line, row, wanted)
+            row, line = row + wanted, line + rows
+            if row == limit:
+                return
+
+
+def _read_text(source: Source, schema: Schema, limit: int | None, pieces: int) -> Iterator[Block]:
+    row = 0
+    for path in source.files:
+        line = 1
+        for text in _read_lines(path, max(BLOCK_BYTES // pieces, 1)):
+            if schema.header and line == 1:
                 text = text[text.find(b"\n") + 1 or len(text) :]
                 line = 2
             data = np.frombuffer(text, np.uint8)
@@ -175,7 +227,7 @@ def _find_files(data_path: str) -> tuple[Path, ...]:
         files = [train] if train else listed
         if not files:
             raise InputError(
-                f"--data_path {data_path}: holds no train.txt, nor any other .txt, .csv, .tsv or .data file"
+                f"--data_path {data_path}: holds no train.txt, nor any other .txt, .csv, .tsv, .data or .parquet file"
             )
         return tuple(files)
     files = sorted(Path(name) for name in glob.glob(data_path) if Path(name).is_file())

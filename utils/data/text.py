@@ -99,7 +99,7 @@ class RowParser:
             known = ", ".join((*rule.positive, *rule.negative))
             return f"{name} '{value}' is " + (f"none of {known}" if rule.least is None else "no finite number")
         if reason == WRONG_QUOTES:
-            return f"{name} {value} has quotes inside quotes; only a whole value is quoted"
+            return f"{name} {value} has quotes inside quotes, or no last one; quote whole values alone, in one line"
         return f"{name} '{value}' is no finite number"
 
     @property
@@ -155,7 +155,7 @@ def split_line(schema: Schema, line: bytes) -> tuple[str, ...]:
             values.append(bytearray())
         else:
             values[-1].append(byte)
-    return tuple(value.decode(errors="replace").strip().strip(schema.quote or None) for value in values)
+    return tuple(value.decode(errors="replace").strip().strip(schema.quote or None).strip() for value in values)
 
 
 def _words(data: np.ndarray) -> np.ndarray:
