@@ -55,6 +55,7 @@ class PreprocessSettings:
     )
     output_path: str = setting("", "where the converted data go (default: <data_path>/mindrecord)")
     schema: str = setting("criteo", "schema YAML file, or the name of one in utils/data/schemas", file=True)
+    check_schema: bool = setting(False, "print what the first five rows become, and convert nothing")
     dense_dim: int | None = setting(
         None, "number of dense columns (checked against the schema; Criteo: 13)", at_least=0, at_most=MOST_COLUMNS
     )

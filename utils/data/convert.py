@@ -1,13 +1,12 @@
 """Raw text → MindRecord: what `src/preprocess_data.py` does."""
 
-import dataclasses
-import os
 import sys
 import time
 from pathlib import Path
 
 from utils.config import PreprocessSettings, load_settings
-from utils.data.encode import RowEncoder
+from utils.data.check_schema import described_rows
+from utils.data.inputs import find_rows, fit_or_reuse, open_rows
 from utils.data.manifest import (
     LARGEST_TABLE,
     DataField,
@@ -19,11 +18,10 @@ from utils.data.manifest import (
     sha256_of,
 )
 from utils.data.output import check_space, replaced_folder
-from utils.data.passes import RawRows, fit, write
+from utils.data.passes import RawRows, write
 from utils.data.schema import Schema
-from utils.data.schema_file import SCHEMA_FILE, criteo_like, load_schema, save_schema
-from utils.data.sources import Source, count_source, find_sources, resolve_columns
-from utils.data.splits import SPLITS, SplitRule
+from utils.data.schema_file import SCHEMA_FILE, save_schema
+from utils.data.splits import SPLITS
 from utils.data.vocabulary import VOCABULARY_FILE
 from utils.errors import InputError
 from utils.streams import say
@@ -32,6 +30,9 @@ from utils.streams import say
 def main() -> None:
     """`python src/preprocess_data.py`: convert as the flags say and print what was written."""
     (settings,) = load_settings((PreprocessSettings,), sys.argv[1:])
+    if settings.check_schema:
+        say("\n".join(described_rows(settings)))
+        return
     started = time.time()
     output = convert(settings)
     data = DataManifest.load(output)
@@ -49,13 +50,11 @@ def convert(settings: PreprocessSettings) -> Path:
     Raises:
         InputError: unusable input, schema, flags or disk; an earlier output is then left as it was.
     """
-    schema = _choose_schema(settings)
-    sources = find_sources(settings.data_path, schema, need_train=not settings.vocabulary)
-    schema = resolve_columns(schema, sources)
+    schema, sources = find_rows(settings)
     with replaced_folder(_output_path(settings)) as folder:
-        raw = _open(settings, schema, sources)
+        raw = open_rows(settings, schema, sources)
         check_space(folder, _least_bytes(raw))
-        encoder, threshold = _fit_or_reuse(settings, raw)
+        encoder, threshold = fit_or_reuse(settings, raw)
         sizes = encoder.table_sizes
         _check_table_sizes(sizes)
         written = write(raw, encoder, folder, settings.pack_rows, settings.seed)
@@ -98,17 +97,6 @@ def _positives(data: DataManifest, split: DataSplit) -> str:
     return ", ".join(f"{label} {count:,}" for label, count in zip(data.labels, split.positives, strict=True))
 
 
-def _choose_schema(settings: PreprocessSettings) -> Schema:
-    schema = load_schema(settings.schema)
-    if settings.schema == "criteo":
-        schema = criteo_like(schema, settings.dense_dim, settings.slot_dim)
-    for flag, names in (("dense_dim", schema.dense), ("slot_dim", schema.sparse)):
-        wanted = getattr(settings, flag)
-        if wanted not in (None, len(names)):
-            raise InputError(f"--{flag} {wanted}: schema {schema.name} has {len(names)}; correct or leave out the flag")
-    return dataclasses.replace(schema, split=settings.split or schema.split)
-
-
 def _output_path(settings: PreprocessSettings) -> Path:
     if settings.output_path:
         return Path(settings.output_path)
@@ -116,55 +104,10 @@ def _output_path(settings: PreprocessSettings) -> Path:
     return (path if path.is_dir() else path.parent) / "mindrecord"
 
 
-def _open(settings: PreprocessSettings, schema: Schema, sources: tuple[Source, ...]) -> RawRows:
-    counts = []
-    for source in sources:
-        limit = settings.train_line_count if source.split in (None, "train") else None
-        counts.append(count_source(source, schema, limit))
-        if counts[-1] == 0:
-            raise InputError(f"{source.files[0]}: holds no rows; give a file with rows")
-    rule = SplitRule(schema.split, schema.fractions, settings.seed)
-    return RawRows(schema, sources, tuple(counts), rule, settings.max_bad_rows, _workers(settings))
-
-
-def _workers(settings: PreprocessSettings) -> int:
-    cores = len(os.sched_getaffinity(0))
-    wanted = settings.num_parallel_workers or cores
-    if wanted > cores:
-        print(
-            f"warning: --num_parallel_workers {wanted}: the machine has {cores} cores, using {cores}", file=sys.stderr
-        )
-    return min(wanted, cores)
-
-
 def _least_bytes(raw: RawRows) -> int:
     """What the records take at least."""
     schema = raw.schema
     return raw.total * 4 * (len(schema.labels) + len(schema.dense) + schema.number_columns + schema.id_columns)
-
-
-def _fit_or_reuse(settings: PreprocessSettings, raw: RawRows) -> tuple[RowEncoder, int]:
-    """The encoder, and the threshold of its vocabulary."""
-    schema = raw.schema
-    if settings.vocabulary:
-        earlier, folder = RowEncoder.load(Path(settings.vocabulary)), settings.vocabulary
-        for kind, ours, theirs in (
-            (kind, of(schema), of(earlier.schema))
-            for kind, of in (
-                ("fields", lambda one: {name: one.table_of(name) for name in one.field_names}),
-                ("sequences", lambda one: {name: (one.table_of(name), n) for name, n in one.token_sequences.items()}),
-                ("numbers beside sequences", lambda one: one.number_sequences),
-                ("dense columns", lambda one: one.dense),
-                ("buckets", lambda one: one.buckets),
-            )
-        ):
-            if list(ours) != list(theirs) or ours != theirs:
-                raise InputError(f"--vocabulary {folder}: its {kind} differ from schema {schema.name}'s; give another")
-        return dataclasses.replace(earlier, schema=schema), DataManifest.load(Path(folder)).threshold
-    rules = [schema.rule_of(table) for table in schema.token_tables]
-    buckets = tuple(settings.hash_buckets if rule.hash_buckets is None else rule.hash_buckets for rule in rules)
-    thresholds = tuple(settings.threshold if rule.min_count is None else rule.min_count for rule in rules)
-    return fit(raw, buckets, thresholds), settings.threshold
 
 
 def _check_table_sizes(sizes: dict[str, int]) -> None:

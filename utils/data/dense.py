@@ -50,7 +50,7 @@ class DenseStatistics:
         if len(self._waiting):
             self._take(self._waiting)
         center = self._least if kind == "minmax" else self._mean
-        spread = self._largest - self._least if kind == "minmax" else np.sqrt(self._squares / self._rows)
+        spread = self._largest - self._least if kind == "minmax" else np.sqrt(self._squares / max(self._rows, 1))
         return DenseTransform(kind, tuple(center.tolist()), tuple(np.where(spread > 0, spread, 1.0).tolist()))
 
     def _take(self, dense: np.ndarray) -> None:

@@ -146,8 +146,8 @@ def _places(schema: Schema) -> np.ndarray:
     return np.array(places, np.int64).reshape(-1, 3)
 
 
-def split_line(schema: Schema, line: bytes) -> tuple[str, ...]:
-    """The values of one line: of a header, or to count its columns."""
+def split_line(schema: Schema, line: bytes, errors: str = "replace") -> tuple[str, ...]:
+    """The values of one line, to be shown or counted; `errors` is what becomes of bytes that are no UTF-8."""
     values, inside = [bytearray()], False
     for byte in line:
         inside ^= byte == ord(schema.quote or "\n")
@@ -155,7 +155,7 @@ def split_line(schema: Schema, line: bytes) -> tuple[str, ...]:
             values.append(bytearray())
         else:
             values[-1].append(byte)
-    return tuple(value.decode(errors="replace").strip().strip(schema.quote or None).strip() for value in values)
+    return tuple(value.decode(errors=errors).strip().strip(schema.quote or None).strip() for value in values)
 
 
 def _words(data: np.ndarray) -> np.ndarray:
