@@ -7,13 +7,21 @@ from mindspore import Tensor
 from tests.helpers import model_named
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.reading import Batch
-from utils.features import Features
+from utils.features import Features, Field
 from utils.schedule import hyper_at
 from utils.training.build import Training
 from utils.training.dense_optimizers import FTRL, Adagrad, Adam
 
-# Frappe's ten fields as published, users first, and an unknown id for each: 5,389 rows.
-FRAPPE = Features.flat(dense=0, table_sizes=tuple(n + 1 for n in (954, 4082, 7, 7, 2, 3, 2, 9, 80, 233)))
+# Frappe's ten fields as published, and an unknown id for each: 5,389 rows.
+FRAPPE_IDS = {
+    "user": 954, "item": 4082, "daytime": 7, "weekday": 7, "isweekend": 2,
+    "homework": 3, "cost": 2, "weather": 9, "country": 80, "city": 233,
+}  # fmt: skip
+FRAPPE = Features(
+    dense=0,
+    table_sizes=tuple(count + 1 for count in FRAPPE_IDS.values()),
+    fields=tuple(Field(name, place) for place, name in enumerate(FRAPPE_IDS)),
+)
 # The published counts for Criteo fit 26 fields of 2,086,303 rows in all; here with small tables, and the rest added.
 CRITEO, CRITEO_ROWS = Features.flat(dense=13, table_sizes=(4,) * 26), 2_086_303
 
@@ -48,6 +56,13 @@ def build(model: str, preset: str, features: Features, **flags: object) -> Train
         ("xdeepfm", "frappe_x1_cin", 147_984),
         ("autoint", "frappe_x1", 306_051),
         ("autoint_plus", "frappe_x1", 622_180),
+        ("finalmlp", "frappe_x1", 253_272),  # published: 253,392, with a row more a field for padding
+        ("finalnet", "frappe_x1", 256_691),  # published: 256,791, likewise
+        ("finalnet", "frappe_x1_2b", 338_402),  # published: 338,502, likewise
+        ("masknet", "frappe_x1", 571_691),
+        ("fibinet", "frappe_x1", 743_480),
+        ("afn", "frappe_x1", 4_066_711),
+        ("afn_plus", "frappe_x1", 4_482_205),
         ("edcn", "frappe_x1", 86_351),
         ("gdcn", "frappe_x1", 478_291),  # derived, as nothing is published
     ],

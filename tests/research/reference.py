@@ -53,7 +53,8 @@ def drawn_for(model: Model, features: Features, **settings: object) -> Case:
         parameter.set_data(Tensor(random.uniform(0.2, 1, parameter.shape).astype(np.float32)))
     vectors = len(features.columns) if model.takes_sequences else features.vectors
     embeddings = tuple(
-        random.standard_normal((ROWS, vectors, table.width), np.float32) for table in model.tables(chosen, features)
+        random.standard_normal((ROWS, vectors if table.inputs is None else len(table.inputs), table.width), np.float32)
+        for table in model.tables(chosen, features)
     )
     width = features.dense_width if model.takes_sequences else features.dense
     values = random.standard_normal((ROWS, width), np.float32) if width else np.zeros((ROWS, 1), np.float32)
