@@ -6,7 +6,7 @@ import typing
 from typing import Any
 
 from utils.errors import InputError
-from utils.values import Declarations, checked, nearest, parse
+from utils.values import Declarations, Origin, checked, nearest, parse
 
 
 def read_flags(known: Declarations, argv: list[str]) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def read_flags(known: Declarations, argv: list[str]) -> dict[str, Any]:
     for name, text in vars(flags).items():
         field, hint = known[name]
         text = text or ""  # argparse makes [] of the value "--"
-        values[name] = checked(parse(text, hint), field, hint, f"--{name}")
+        values[name] = checked(parse(text, hint), field, hint, Origin(f"--{name}"))
     return values
 
 

@@ -25,6 +25,29 @@ Declarations = dict[str, tuple[dataclasses.Field, Any]]
 """Fields of dataclasses and their types, by name."""
 
 
+class Key(str):
+    """A key in a file, and the line where it stands, from 1 on."""
+
+    line: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value stands: what a message about it starts with."""
+
+    file: str
+    line: int = 0
+    """0: not known."""
+    keys: tuple[str, ...] = ()
+
+    def at(self, key: str) -> "Origin":
+        """Where the value of a key stands that is in the mapping here."""
+        return Origin(self.file, key.line if isinstance(key, Key) else self.line, (*self.keys, key))
+
+    def __str__(self) -> str:
+        return ": ".join([f"{self.file}, line {self.line}" if self.line else self.file, *self.keys])
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a setting may be within its type; of a list or mapping, what each of its values may be."""
@@ -61,16 +84,18 @@ def declarations(classes: tuple[type, ...]) -> Declarations:
     }
 
 
-def checked_values(values: dict[str, Any], known: Declarations, origin: str) -> dict[str, Any]:
+def checked_values(values: dict[str, Any], known: Declarations, origin: str | Origin) -> dict[str, Any]:
     """Plain values by key, of YAML or JSON, as values of the fields of these names.
 
     Raises:
         InputError: an unknown key, a value of another type, or one beyond its limits; `origin` starts the message.
     """
+    origin = origin if isinstance(origin, Origin) else Origin(origin)
     for key in values:
         if key not in known:
-            raise InputError(f"{origin}: unknown key '{key}'{nearest(key, known)}")
-    return {key: checked(value, *known[key], f"{origin}: {key}") for key, value in values.items()}
+            where = dataclasses.replace(origin.at(key), keys=origin.keys)
+            raise InputError(f"{where}: unknown key '{key}'{nearest(key, known)}")
+    return {key: checked(value, *known[key], origin.at(key)) for key, value in values.items()}
 
 
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
@@ -95,7 +120,7 @@ def parse(text: str, hint: Any) -> Any:
     return text
 
 
-def checked(value: Any, field: dataclasses.Field, hint: Any, origin: str) -> Any:
+def checked(value: Any, field: dataclasses.Field, hint: Any, origin: Origin) -> Any:
     """A plain value, of a flag, YAML or JSON, as the value of a dataclass's field.
 
     A list becomes a tuple; a mapping stays one, or becomes a dataclass whose fields are its keys. The field's limits
@@ -110,7 +135,7 @@ def checked(value: Any, field: dataclasses.Field, hint: Any, origin: str) -> Any
     return _checked(value, hint, limits, origin)
 
 
-def _checked(value: Any, hint: Any, limits: Limits, origin: str) -> Any:
+def _checked(value: Any, hint: Any, limits: Limits, origin: Origin) -> Any:
     kind, is_optional = _kind_of(hint)
     if is_optional and value is None:
         return None
@@ -131,7 +156,7 @@ def _checked(value: Any, hint: Any, limits: Limits, origin: str) -> Any:
     if isinstance(value, dict) and typing.get_origin(kind) is dict:
         hint = typing.get_args(kind)[1]
         return {
-            _checked_text(key, Limits(), origin): _checked(item, hint, limits, f"{origin}: {key}")
+            _checked_text(str(key), Limits(), origin): _checked(item, hint, limits, origin.at(key))
             for key, item in value.items()
         }
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
@@ -139,7 +164,7 @@ def _checked(value: Any, hint: Any, limits: Limits, origin: str) -> Any:
     raise InputError(f"{origin}={_shown(value)}: must be {_wanted(kind, limits)}")
 
 
-def _checked_text(text: str, limits: Limits, origin: str) -> str:
+def _checked_text(text: str, limits: Limits, origin: Origin) -> str:
     if limits.one_of:
         for word in limits.one_of:
             if word.lower() == text.lower():

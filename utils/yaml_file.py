@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from utils.errors import InputError
+from utils.values import Key
 
 _DEEPEST = 20
 _WHOLE = re.compile(r"0|-?[1-9][0-9]{0,29}")
@@ -22,7 +23,7 @@ _YAML_1_1 = yaml.resolver.Resolver()
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a mapping of plain values: text, numbers, true and false, None, lists and mappings of them.
+    """Read a mapping of plain values: text, numbers, true and false, None, lists and mappings of them; keys are `Key`.
 
     Raises:
         InputError: no such file, no mapping, or something that would have to be guessed; names the file and the line.
@@ -80,13 +81,14 @@ def _value(node: yaml.Node) -> Any:
 def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
     values, lines = {}, {}
     for key_node, value_node in node.value:
-        key = _value(key_node)
-        if not isinstance(key, str):
-            raise _RefusedError(key_node.start_mark, f"the key {key} is no text; put it in quotes")
-        line = key_node.start_mark.line + 1
-        if key in values:
-            raise _RefusedError(key_node.start_mark, f"'{key}' is there already, in line {lines[key]}; leave one out")
-        values[key], lines[key] = _value(value_node), line
+        text = _value(key_node)
+        if not isinstance(text, str):
+            raise _RefusedError(key_node.start_mark, f"the key {text} is no text; put it in quotes")
+        if text in values:
+            raise _RefusedError(key_node.start_mark, f"'{text}' is there already, in line {lines[text]}; leave one out")
+        key = Key(text)
+        key.line = lines[text] = key_node.start_mark.line + 1
+        values[key] = _value(value_node)
     return values
 
 

@@ -187,6 +187,22 @@ def test_contradictions_are_refused(tmp_path: Path, text: str, message: str) -> 
     assert message in str(caught.value)
 
 
+def test_a_value_of_another_type_is_refused_by_its_line(tmp_path: Path) -> None:
+    for text, message in (
+        (SMALL + "positive:\n- 4\n- [5]\n", r"small\.yaml, line 7: positive=\[5\]: must be text"),
+        (
+            SEQUENCES.replace("length: 2,", "length: '2',"),
+            r"small\.yaml, line 8: sequences: tags: length=2: must be a whole",
+        ),
+        (
+            SEQUENCES.replace("min_count", "mincount"),
+            r"small\.yaml, line 8: sequences: tags: unknown key 'mincount'; did",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            load_schema(write(tmp_path, text))
+
+
 def test_unknown_schema_names_the_known_ones() -> None:
     with pytest.raises(InputError, match="census_income, criteo"):
         load_schema("kriteo")
