@@ -47,7 +47,7 @@ class SequenceNetwork(nn.Cell):
             weights = mask[:, first:end]
             for start, stop in numbers:
                 weights = weights + dense[:, start:stop]
-            parts = (*parts, (vectors[:, first:end] * weights.expand_dims(2)).sum(1))
+            parts = (*parts, (vectors[:, first:end] * weights.reshape(-1, end - first, 1)).sum(1))
         return self.mlp(self.concat((*parts, dense[:, : self.dense])), rows)
 
 

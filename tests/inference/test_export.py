@@ -13,11 +13,16 @@ from mindspore.onnx import onnx_export
 from mindspore.train import serialization
 
 from tests.inference.conftest import Served, serve
+from tests.sequence_model import SEQUENCE, drawn, sequence_features
+from tests.tiny_model import TINY
+from utils.config import TrainSettings
 from utils.data.manifest import copy_serving_files
 from utils.errors import InputError
 from utils.inference import export as exporting
 from utils.inference.export import export, target_of
 from utils.inference.predict import predictor_of_file, predictor_of_scorer
+from utils.model import Model
+from utils.training.build import Training
 
 NAMES = pytest.mark.parametrize(("name", "tolerance"), [("served.mindir", 1e-6), ("served.onnx", 1e-5)])
 
@@ -53,6 +58,26 @@ def test_the_exported_file_equals_the_network_at_any_batch_size(
     files = [path for path in (tmp_path / "new").rglob("*") if path.is_file()]
     assert {oct(stat.S_IMODE(path.stat().st_mode)) for path in files} == {"0o644"}
     check_equal(served, written, tolerance, (1, 7, 4096))
+
+
+@NAMES
+@pytest.mark.parametrize("model", [SEQUENCE, TINY], ids=["two labels", "mean pooling"])
+def test_sequences_of_any_length_and_several_labels(
+    served: Served, tmp_path: Path, name: str, tolerance: float, model: Model
+) -> None:
+    features = sequence_features(labels=("click", "buy") if model is SEQUENCE else ("click",))
+    trained = TrainSettings(embedding_init="normal", embedding_init_std=0.5)
+    scorer = Training(model, model.settings(), features, trained).scorer.step.set_train(False)
+    fingerprint = served.data.fingerprint  # of other data: nothing is asked of the serving files but to be there
+    written, difference = export(scorer, features, fingerprint, served.files, tmp_path / name)
+    assert difference <= tolerance
+    exported, network = predictor_of_file(written), predictor_of_scorer(scorer)
+    for rows in (1, 7, 4096):
+        batch = drawn(features, rows)
+        found = exported(batch.ids, batch.dense)
+        assert found.shape == (rows, len(features.labels))
+        assert rows < 7 or (found.std(axis=0) > 1e-3).all()
+        np.testing.assert_allclose(found, network(batch.ids, batch.dense), atol=tolerance)
 
 
 @NAMES

@@ -36,6 +36,8 @@ class DirectLookup(nn.Cell):
         self.columns = tuple(inputs[one.inputs][0] for one in tables)
         self.offsets = tuple(inputs[one.inputs][1] for one in tables)
         self.padded = tuple(one.inputs.padded for one in tables)
+        self.behind = tuple(Tensor(one.weight.shape[0] - 1, ms.int32) for one in tables)
+        self.nothing = Tensor(NOTHING, ms.int32)
         self.gather = ops.Gather()
 
     def look_up(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor | int]:
@@ -44,9 +46,9 @@ class DirectLookup(nn.Cell):
             ids = self.own_ids(i, inputs[0])
             own = ids + self.offsets[i]
             if self.padded[i]:
-                here = ids >= 0
-                found = ops.select(here, own, ops.full_like(own, tables.weight.shape[0] - 1))
-                own = ops.select(here, own, ops.full_like(own, NOTHING))
+                here = ids >= 0  # exported, so nothing may have the shape of a batch
+                found = ops.select(here, own, self.behind[i])
+                own = ops.select(here, own, self.nothing)
             else:
                 found = own
             rows, embeddings = (*rows, own), (*embeddings, self.gather(tables.weight, found, 0))

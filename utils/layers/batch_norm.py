@@ -42,7 +42,7 @@ class BatchNorm(nn.Cell):
             x = ops.depend(x, self.move(self.moving_mean, ops.stop_gradient(mean), share))
             x = ops.depend(x, self.move(self.moving_variance, ops.stop_gradient(unbiased), share))
         else:
-            x = (x - self.moving_mean) * ops.rsqrt(self.moving_variance + self.epsilon)
+            x = (x - self.moving_mean) / ops.sqrt(self.moving_variance + self.epsilon)
         return x if self.gamma is None else x * self.gamma + self.beta
 
     def move(self, moving: Parameter, moment: Tensor, share: Tensor) -> Tensor:

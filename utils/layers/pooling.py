@@ -68,4 +68,4 @@ class MeanPool(nn.Cell):
     def count(self, mask: Tensor, sequence: int) -> Tensor:
         """How many ids of a sequence are there, at least 1, (B, 1, 1)."""
         first = self.in_mask[sequence]
-        return ops.maximum(mask[:, first : first + self.lengths[sequence]].sum(1, keepdims=True), 1.0).expand_dims(2)
+        return ops.maximum(mask[:, first : first + self.lengths[sequence]].sum(1, keepdims=True), 1.0).reshape(-1, 1, 1)

@@ -72,7 +72,8 @@ class BinaryMetrics:
         return metrics
 
     def result(self) -> dict[str, float]:
-        """`auc` (nan where one class is absent) and the bound `auc_error`, `logloss` (nats a row) and `acc`.
+        """`auc` (nan where one class is absent) and the bound `auc_error`, `logloss` (nats a row) and `acc`, both nan
+        without rows.
 
         Raises:
             DivergedError: a probability was not finite.
@@ -82,7 +83,8 @@ class BinaryMetrics:
         if self._not_finite:
             raise DivergedError(f"{self._not_finite:,} of {rows + self._not_finite:,} scores are not finite numbers")
         auc, auc_error = self._auc()
-        return {"auc": auc, "auc_error": auc_error, "logloss": self._loss / rows, "acc": self._right / rows}
+        logloss, accuracy = (self._loss / rows, self._right / rows) if rows else (float("nan"), float("nan"))
+        return {"auc": auc, "auc_error": auc_error, "logloss": logloss, "acc": accuracy}
 
     def _auc(self) -> tuple[float, float]:
         negatives, positives = self._counts.astype(np.float64).T
