@@ -74,6 +74,7 @@ class Model:
     eval_line: Callable[[str, dict[str, float], float], str] = eval_line
     eval_log: str = "./auc.log"
     default_config: str = "criteo_kaggle.yaml"
+    synthetic_kind: str = "criteo"
     optimizers: Callable[[Any], dict[str, str]] = lambda settings: {}
 
 

@@ -23,7 +23,8 @@ class Target:
 class Objective(nn.Cell):
     """What a network's outputs (B, n) are trained for; labels are (B, T), as the data have them.
 
-    `targets` names the K probabilities that are predicted, in the order of their columns.
+    `targets` names the K probabilities that are predicted, in the order of their columns. Parameters that a loss has
+    are trained as the network's are.
     """
 
     targets: tuple[Target, ...] = ()

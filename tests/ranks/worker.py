@@ -116,7 +116,7 @@ def own_rows(batch: tuple[np.ndarray, ...], part: Part) -> Batch:
 
 def arrays(when: str, training: Training, rank: int) -> dict[str, np.ndarray]:
     """Copies of the network's weights and of all table rows that this rank holds."""
-    found = {f"{when}:network:{p.name}": p.asnumpy().copy() for p in training.network.get_parameters()}
+    found = {f"{when}:network:{p.name}": p.asnumpy().copy() for p in training.head.get_parameters()}
     return found | {
         f"{when}:table:{name}": array.copy()
         for one in training.tables

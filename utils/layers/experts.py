@@ -5,7 +5,7 @@ from math import sqrt
 
 import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import Normal, initializer
+from mindspore.common.initializer import Initializer, Normal, initializer
 
 from utils.layers.mlp import Layers
 from utils.layers.products import AddBias, Product
@@ -16,14 +16,17 @@ class Linears(nn.Cell):
     """`count` linear layers side by side: x (B, groups * inputs) -> (B, count * outputs).
 
     The layers are in `groups` groups of the same size, one after the other, and all of a group see the same part of x.
-    Each layer's weights are drawn by themselves, Xavier-normal; biases are zero.
+    Each layer's weights are drawn by themselves, Xavier-normal unless `weight_init` says otherwise; biases are zero.
     """
 
-    def __init__(self, count: int, inputs: int, outputs: int, *, groups: int = 1) -> None:
+    def __init__(
+        self, count: int, inputs: int, outputs: int, *, groups: int = 1, weight_init: Initializer | None = None
+    ) -> None:
         super().__init__()
         self.count, self.inputs, self.groups, self.width = count, inputs, groups, count * outputs
         shape = (inputs, self.width) if groups == 1 else (groups, inputs, self.width // groups)
-        self.weight = Parameter(initializer(Normal(sqrt(2 / (inputs + outputs))), shape, ms.float32))
+        draw = weight_init or Normal(sqrt(2 / (inputs + outputs)))
+        self.weight = Parameter(initializer(draw, shape, ms.float32))
         self.bias = Parameter(initializer("zeros", (self.width,), ms.float32))
         self.multiply = Product(ops.MatMul() if groups == 1 else ops.BatchMatMul())
         self.add_bias = AddBias()

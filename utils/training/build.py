@@ -70,7 +70,7 @@ class Training:
         if settings.amp_level != "O0":
             multiply_in_float16(self.network)
         self.scale = None if settings.amp_level == "O0" else LossScale()
-        optimizers = _dense_optimizers(self.network, own, settings, target)
+        optimizers = _dense_optimizers(self.head, own, settings, target)
         self.step = TrainStep(
             self.head, self.tables, optimizers, target=target, ranks=ranks, scale=self.scale,
             clip_norm=settings.gradient_clip_norm,
@@ -79,7 +79,7 @@ class Training:
             self.scorer = OneRankScorer(ScoreStep(self.head, self.tables))
         else:
             self.scorer = RankScorer(self.head, self.tables, target, ranks)
-        saved = [*self.network.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
+        saved = [*self.head.get_parameters(), *(slot for optimizer in optimizers for slot in optimizer.slots)]
         saved += self.scale.parameters if self.scale else ()
         of_tables = [name for names in self.table_arrays().values() for name in names]
         check_names([*(parameter.name for parameter in saved), *of_tables])
@@ -97,7 +97,7 @@ class Training:
     def parameter_count(self) -> int:
         """Weights that are trained, all ranks' tables included."""
         of_tables = sum(sum(tables.placement.table_sizes) * tables.width for tables in self.tables)
-        return of_tables + sum(int(np.prod(parameter.shape)) for parameter in self.network.trainable_params())
+        return of_tables + sum(int(np.prod(parameter.shape)) for parameter in self.head.trainable_params())
 
     def traffic_line(self) -> str:
         """What the step that was made last sends, beside what was planned."""
@@ -141,8 +141,8 @@ class Training:
         of_tables = {
             name: array for tables in self.tables for name, array in tables.arrays(with_slots=with_slots).items()
         }
-        network = {parameter.name for parameter in self.network.get_parameters()}
-        load_parameters([p for p in self._saved.values() if with_slots or p.name in network], checkpoint)
+        of_head = {parameter.name for parameter in self.head.get_parameters()}
+        load_parameters([p for p in self._saved.values() if with_slots or p.name in of_head], checkpoint)
         checkpoint.fill(of_tables, self.placements(), this_rank()[0])
         if not with_slots:
             for tables in self.tables:
@@ -175,7 +175,7 @@ def _loaded(model: Model, checkpoint: Checkpoint, rank: int, ranks: int) -> tupl
     features = checkpoint.manifest.features
     hyper_parameters = from_dict(model.settings, checkpoint.manifest.network, f"{checkpoint.path}")
     head = head_of(model, hyper_parameters, features)
-    load_parameters(head.network.get_parameters(), checkpoint)
+    load_parameters(head.get_parameters(), checkpoint)
     tables = tuple(
         lookup_tables(table.name, table.width, placement_of(features, inputs, ranks), inputs, rank)
         for table in model.tables(hyper_parameters, features)
@@ -199,12 +199,10 @@ def load_parameters(parameters: Iterable[Parameter], checkpoint: Checkpoint) -> 
         parameter.set_data(Tensor.from_numpy(array))
 
 
-def _dense_optimizers(
-    network: nn.Cell, own: dict[str, str], settings: TrainSettings, target: str
-) -> tuple[nn.Cell, ...]:
-    """One optimizer for each kind that the network's weights have."""
+def _dense_optimizers(head: Head, own: dict[str, str], settings: TrainSettings, target: str) -> tuple[nn.Cell, ...]:
+    """One optimizer for each kind that the weights of the network and of its objective have."""
     weights: dict[str, list[Parameter]] = {}
-    for weight in network.trainable_params():
+    for weight in head.trainable_params():
         weights.setdefault(chosen_optimizer(own, weight.name, settings.dense_optimizer), []).append(weight)
     return tuple(dense_optimizer(name, tuple(group), settings, target) for name, group in weights.items())
 

@@ -260,7 +260,7 @@ def _save(run: Run, progress: Progress) -> None:
 
 def _check_weights(run: Run, progress: Progress) -> None:
     """Refuse to save what a step with a finite loss has spoilt; all ranks hold the network, so they agree."""
-    for weight in run.training.network.get_parameters():
+    for weight in run.training.head.get_parameters():
         if not np.isfinite(weight.asnumpy()).all():
             raise DivergedError(f"after epoch {progress.epoch}, step {progress.step} {weight.name} is not finite")
 

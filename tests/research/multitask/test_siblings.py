@@ -54,19 +54,33 @@ def test_the_gradients_of_siblings_differ_after_a_step(name: str) -> None:
 
 CENSUS = Features.flat(7, (15,) * 31 + (31,), labels=("income", "never_married"))
 """As many columns and ids as torch-rechub's Census-Income data: 496 ids, 32 fields, 7 numbers."""
+NUMBERLESS = Features.flat(0, CENSUS.table_sizes, labels=CENSUS.labels)
 SIZES = {"embedding_dim": 4, "tower": (8,), "batch_norm": True}
+ALI_CCP = Features.flat(0, (32_000,) * 22 + (33_946,), labels=("click", "buy"))
+"""As PaddleRec's: 737,946 ids, 23 fields."""
+ALI_CCP_AITM = Features.flat(0, (71_000,) * 17 + (76_090,), labels=("click", "buy"))
+"""As that of AITM's authors: 1,283,090 ids, 18 fields."""
+HEAD = 64 + 1, 8 + 1
+"""Weights of a head of one logit on 64 units and on 8: PaddleRec's ESMM and ESCM2 have one for each of two classes."""
 COUNTS = [
-    ("shared_bottom", {"bottom": (117,)}, 20_068),
-    ("mmoe", {"experts": 8, "expert": (16,)}, 22_178),
-    ("ple", {"levels": 1, "task_experts": 2, "shared_experts": 1, "expert": (16,)}, 14_174),
-    ("ple", {"levels": 2, "task_experts": 2, "shared_experts": 1, "expert": (16,)}, 16_498),
+    ("shared_bottom", CENSUS, {**SIZES, "bottom": (117,)}, 20_068),
+    ("mmoe", CENSUS, {**SIZES, "experts": 8, "expert": (16,)}, 22_178),
+    ("ple", CENSUS, {**SIZES, "levels": 1, "task_experts": 2, "shared_experts": 1, "expert": (16,)}, 14_174),
+    ("ple", CENSUS, {**SIZES, "levels": 2, "task_experts": 2, "shared_experts": 1, "expert": (16,)}, 16_498),
+    ("aitm", CENSUS, {**SIZES, "tower": (32, 16), "head": (8,)}, 13_330),
+    ("aitm", ALI_CCP_AITM, {"embedding_dim": 5, "tower": (128, 64, 32)}, 6_463_612),
+    ("esmm", NUMBERLESS, {**SIZES, "embedding_dim": 16, "tower": (16, 8)}, 24_738),
+    ("esmm", ALI_CCP, {"embedding_dim": 12, "tower": (256, 64)}, 9_030_332 - 2 * HEAD[0]),
+    ("escm2", ALI_CCP, {"embedding_dim": 12, "expert": (16,), "tower": (8,), "risk": "ips"}, 8_895_548 - 2 * HEAD[1]),
+    ("escm2", ALI_CCP, {"embedding_dim": 12, "expert": (16,), "tower": (8,), "risk": "dr"}, 8_897_918 - 3 * HEAD[1]),
 ]
 
 
-@pytest.mark.parametrize(("name", "sizes", "count"), COUNTS)
-def test_parameters_are_as_many_as_torch_rechubs(name: str, sizes: dict, count: int) -> None:
+@pytest.mark.parametrize(("name", "features", "sizes", "count"), COUNTS)
+def test_parameters_are_as_many_as_of_public_codes(name: str, features: Features, sizes: dict, count: int) -> None:
+    """Those of torch-rechub on Census-Income, and of AITM's authors and PaddleRec on Ali-CCP."""
     model = find_model(name)
-    settings = model.settings(**SIZES, **sizes)
-    of_tables = sum(table.width for table in model.tables(settings, CENSUS)) * sum(CENSUS.table_sizes)
-    of_network = sum(weight.size for weight in model.network(settings, CENSUS).trainable_params())
+    settings = model.settings(**sizes)
+    of_tables = sum(table.width for table in model.tables(settings, features)) * sum(features.table_sizes)
+    of_network = sum(weight.size for weight in model.network(settings, features).trainable_params())
     assert of_tables + of_network == count
