@@ -14,12 +14,15 @@ from statistics import median
 from benchmarks.shared.figures import Figure
 from benchmarks.shared.peers import peers_python
 from benchmarks.shared.prepared import door
+from benchmarks.shared.sequence_rows import sequence_rows
 from benchmarks.shared.settings import BenchmarkSettings
 from benchmarks.shared.turns import Contender, Finished, rates, run_process, started, take_turns
 
 _THRESHOLD = 10
 _PEERS = ("polars", "duckdb")
 _DENSE_TOLERANCE = 1e-5
+_SEQUENCES, _MOST_TOKENS = 2, 40
+_HERE = Contender("benchmarks.data.engine_conversion", Path(sys.executable), {})
 _MEMORY_ROWS, _MEMORY_BAR = 5_000_000, "≤ 1,500"
 
 
@@ -41,13 +44,13 @@ def measure(settings: BenchmarkSettings, work: Path) -> Iterator[Figure]:
         raw.unlink()
     what = f"rows/s at {settings.text_rows[-1]:,} rows, of those at {settings.text_rows[0]:,}"
     yield Figure("conversion", what, "times", (alone[-1] / alone[0],))
+    yield _of_sequences(settings, work)
 
 
 def _beside_peers(settings: BenchmarkSettings, raw: Path, rows: int) -> Iterator[Figure]:
-    here = Contender("benchmarks.data.engine_conversion", Path(sys.executable), {})
     peers = [Contender("benchmarks.data.peer_frames", peers_python(settings), {"library": name}) for name in _PEERS]
     command = {"path": str(raw), "threshold": _THRESHOLD}
-    with started((here, *peers), settings.timeout) as workers:
+    with started((_HERE, *peers), settings.timeout) as workers:
         ours, *theirs = take_turns(workers, [command] * (1 + settings.rounds))  # the first turn warms up
         (summary,), *summaries = take_turns(workers, [command | {"summary": True}])
     for name, (of_peer,) in zip(_PEERS, summaries, strict=True):
@@ -60,6 +63,15 @@ def _beside_peers(settings: BenchmarkSettings, raw: Path, rows: int) -> Iterator
         peaks = ((side[-1]["peak_bytes"] / 1e6,) for side in (ours, replies))
         what = f"{rows:,} rows, peak memory of turns"
         yield Figure("conversion", what, "MB", next(peaks), name, next(peaks), less_is_better=True)
+
+
+def _of_sequences(settings: BenchmarkSettings, work: Path) -> Figure:
+    raw, schema = sequence_rows(work, settings.sequence_rows, _SEQUENCES, _MOST_TOKENS)
+    command = {"path": str(raw), "threshold": _THRESHOLD, "schema": str(schema)}
+    with started([_HERE], settings.timeout) as workers:
+        (replies,) = take_turns(workers, [command] * (1 + settings.rounds))
+    what = f"{settings.sequence_rows:,} rows, two sequences of 20 tokens on average"
+    return Figure("conversion", what, "rows/s", rates(replies[1:]), bar="≥ 80,000")
 
 
 def check_like_work(ours: dict[str, float], peers: dict[str, float], name: str) -> None:

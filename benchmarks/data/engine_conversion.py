@@ -15,7 +15,8 @@ from utils.data.reading import read_batches
 
 
 def prepare(options: dict[str, Any]) -> Turn:
-    """No options. A turn: path and threshold; all rows are for training, in a folder beside the file.
+    """No options. A turn: path, threshold, and schema where it is not Criteo's; all rows are for training, in a folder
+    beside the file.
 
     With `summary` it also reads what it made, to compare it with what the peers make.
     """
@@ -24,7 +25,11 @@ def prepare(options: dict[str, Any]) -> Turn:
         output = Path(command["path"]).with_suffix("")
         shutil.rmtree(output, ignore_errors=True)
         settings = PreprocessSettings(
-            data_path=command["path"], output_path=str(output), threshold=command["threshold"], split="none"
+            data_path=command["path"],
+            output_path=str(output),
+            threshold=command["threshold"],
+            schema=command.get("schema", "criteo"),
+            split="none",
         )
         started = time.perf_counter()
         data = DataManifest.load(convert(settings))

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,12 @@ def prepare(options: dict[str, Any]) -> Turn:
     """options: folder, of converted data. A turn: `do`, one of the functions' names below, and what it asks for."""
     folder = Path(options["folder"])
     data = DataManifest.load(folder)
-    trainer = Trainer("dlrm", "sgd", data.table_sizes)
     workers = available_cores()
     streams: dict[int, Iterator[Batch]] = {}
+
+    @cache
+    def trainer() -> Trainer:
+        return Trainer("dlrm", "sgd", data.table_sizes)
 
     def epoch(batch_size: int, number: int) -> Iterator[Batch]:
         return read_batches(folder, data, "train", Part(batch_size), seed=(_SEED, number), workers=workers)
@@ -49,8 +53,8 @@ def prepare(options: dict[str, Any]) -> Turn:
         held = list(itertools.islice(stream, piece * _PIECES))
         pieces: dict[str, list[dict[str, Any]]] = {"mindrecord": [], "memory": []}
         for first in range(0, len(held), piece):
-            pieces["mindrecord"].append(trainer.train(itertools.islice(stream, piece)))
-            pieces["memory"].append(trainer.train(held[first : first + piece]))
+            pieces["mindrecord"].append(trainer().train(itertools.islice(stream, piece)))
+            pieces["memory"].append(trainer().train(held[first : first + piece]))
         return {
             source: {key: sum(one[key] for one in its) for key in ("samples", "seconds")}
             for source, its in pieces.items()
@@ -58,10 +62,10 @@ def prepare(options: dict[str, Any]) -> Turn:
 
     def score() -> dict[str, Any]:
         """The test split, through evaluation's own path."""
-        scorer = trainer.training.scorer
-        trainer.training.network.set_train(False)
+        training = trainer().training
+        training.network.set_train(False)
         started = time.perf_counter()
-        evaluate(scorer, folder, data, "test", _EVALUATION_BATCH, workers)
+        evaluate(training.scorer, folder, data, "test", _EVALUATION_BATCH, workers)
         return {"samples": data.splits["test"].rows, "seconds": time.perf_counter() - started}
 
     def turn(command: dict[str, Any]) -> dict[str, Any]:

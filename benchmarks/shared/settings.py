@@ -32,6 +32,7 @@ class BenchmarkSettings:
     )
     few_rows: int = setting(100_000, "rows of the small tables that memory compares with", at_least=1)
     data_rows: int = setting(1_000_000, "rows of converted data, in reading and evaluation", at_least=1)
+    sequence_rows: int = setting(300_000, "rows with sequences, in reading and conversion", at_least=1)
     text_rows: tuple[int, ...] = setting(
         (1_000_000, 5_000_000, 20_000_000),
         "raw rows converted; the first number beside the peers, all rounds",
