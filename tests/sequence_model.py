@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from utils.config import setting
+from utils.config import PreprocessSettings, setting
+from utils.data.convert import convert
 from utils.data.manifest import PADDING
 from utils.data.reading import Batch
 from utils.features import Features, Field, Sequence
@@ -101,3 +102,49 @@ def shares(features: Features, batch: Batch, *, pooled: bool) -> np.ndarray:
         numbers = sum(batch.dense[:, first : first + one.length] for _, first in one.numbers)
         found[:, place, span] = here / np.maximum(here.sum(1, keepdims=True), 1) if pooled else here + numbers
     return found
+
+
+SCHEMA = """
+name: behaviour
+labels: {click: "1", buy: "1"}
+dense: [price]
+sparse: [user, item]
+sequences:
+  history: {table: item, length: 4}
+  gaps: {beside: history, numbers: true}
+  tags: {length: 3}
+sequence_separator: "|"
+group: user
+columns: [click, buy, price, user, item, history, gaps, tags]
+transform: none
+"""
+
+
+def behaviour_rows(rows: int, seed: int = 1) -> list[str]:
+    """Raw rows without their labels: histories of 0 to 6 items, of which conversion keeps the last 4."""
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(rows):
+        items = random.integers(0, 12, random.integers(0, 7))
+        history = "|".join(f"i{item}" for item in items)
+        gaps = "|".join(f"{gap:.2f}" for gap in random.random(len(items)))
+        tags = "|".join(f"t{tag}" for tag in random.integers(0, 5, random.integers(0, 4)))
+        user, item = random.integers(0, 9), random.integers(0, 12)
+        found.append(f"{random.random():.3f},u{user},i{item},{history},{gaps},{tags}")
+    return found
+
+
+def behaviour_data(folder: Path, rows: int = 700, **changes: str) -> Path:
+    """Such rows converted, half of them clicked and half of those bought; `changes` replace words of the schema."""
+    random, schema = np.random.default_rng(2), SCHEMA
+    for word, other in changes.items():
+        schema = schema.replace(word, other)
+    lines = [
+        f"{min(number, 1)},{number // 2},{row}\n"
+        for row, number in zip(behaviour_rows(rows), random.choice(3, rows, p=(0.5, 0.25, 0.25)), strict=True)
+    ]
+    folder.mkdir(parents=True)
+    (folder / "train.csv").write_text("".join(lines), encoding="utf-8")
+    (folder / "schema.yaml").write_text(schema, encoding="utf-8")
+    given = {"data_path": str(folder), "output_path": str(folder / "data"), "schema": str(folder / "schema.yaml")}
+    return convert(PreprocessSettings(**given))
