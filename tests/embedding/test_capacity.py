@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from benchmarks.shared.batches import CRITEO_TABLE_SIZES
 from utils.embedding.capacity import Ladder, first_capacity
 from utils.embedding.inputs import table_inputs
-from utils.embedding.lookup_plan import plan_lookup
+from utils.embedding.lookup_plan import LookupPlan, plan_lookup
 from utils.embedding.stripes import exchange_bytes, placement_of
 from utils.features import Features
 
@@ -44,17 +44,25 @@ def test_the_first_capacity_is_rounded_up_by_at_most_two_percent(distinct: int, 
     assert exact <= first_capacity(distinct, ranks) <= 1.02 * np.ceil(exact)
 
 
+def asking(rows: int) -> LookupPlan:
+    """A batch that asks its one rank for so many rows."""
+    ids, features = np.arange(max(rows, 1), dtype=np.int32).reshape(-1, 1), Features.flat(0, (1000,))
+    inputs = table_inputs(features)
+    return plan_lookup(ids, rows, placement_of(features, inputs, 1), inputs)
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 500), st.integers(1, 900)), min_size=1, max_size=3), st.integers(1, 9), st.data()
 )
 def test_a_batch_fits_the_rounds_that_it_needs(groups: list[tuple[int, int]], ranks: int, data: st.DataObject) -> None:
     ladder = Ladder.of([distinct for distinct, _ in groups], [most for _, most in groups], ranks)
-    asked = [data.draw(st.integers(0, most)) for _, most in groups]
-    need = ladder.need(asked)
-    capacities = ladder.rungs[ladder.rung(need)]
-    assert all(rows <= capacity * ladder.rounds(need) for rows, capacity in zip(asked, capacities, strict=True))
+    plans = [asking(data.draw(st.integers(0, most))) for _, most in groups]
+    need = ladder.need(plans)
+    capacities, halvings = ladder.rungs[ladder.rung(need)], ladder.halvings(need)
+    for plan, capacity in zip(plans, capacities, strict=True):
+        assert np.bincount(plan.in_rounds(capacity, halvings)[0], minlength=1).max() <= capacity
     if 0 < need <= ladder.last:
-        assert any(rows > capacity for rows, capacity in zip(asked, ladder.rungs[need - 1], strict=True))
+        assert any(plan.most_asked > rung for plan, rung in zip(plans, ladder.rungs[need - 1], strict=True))
 
 
 def test_rungs_triple_and_end_where_a_batch_cannot_ask_for_more() -> None:
@@ -65,7 +73,9 @@ def test_rungs_triple_and_end_where_a_batch_cannot_ask_for_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "need"), [(0, 0), (3, 0), (4, 1), (9, 1), (10, 2), (27, 2), (28, 3), (54, 3), (55, 4)]
+    ("asked", "need"), [(0, 0), (3, 0), (4, 1), (9, 1), (10, 2), (27, 2), (28, 3), (50, 3), (55, 4), (100, 4)]
 )
-def test_a_row_too_many_is_a_rung_or_a_round_more(asked: int, need: int) -> None:
-    assert Ladder(((3,), (9,), (27,))).need([asked]) == need
+def test_a_row_too_many_is_a_rung_or_twice_the_rounds(asked: int, need: int) -> None:
+    ladder = Ladder(((3,), (9,), (27,)))
+    assert ladder.need([asking(asked)]) == need
+    assert ladder.halvings(need) == max(need - 2, 0)

@@ -63,6 +63,26 @@ def test_the_order_sorts_ids_by_answer_and_keeps_the_batchs_order(batch: Batch) 
     np.testing.assert_array_equal(plan.order, np.argsort(answers, kind="stable"))
 
 
+@given(batches(), batches(), st.integers(1, 6), st.integers(0, 2))
+def test_rounds_ask_a_rank_for_no_more_than_it_can_take(batch: Batch, other: Batch, capacity: int, more: int) -> None:
+    plan, ranks = plan_lookup(*batch), batch[2].ranks
+    least = plan.halvings(capacity)
+    its_round, answers = plan.in_rounds(capacity, least + more)
+    rank = np.repeat(np.arange(ranks), np.diff(plan.starts))
+    assert (its_round < 2 ** (least + more)).all()
+    np.testing.assert_array_equal(answers // capacity, rank)
+    assert len(set(zip(its_round, answers, strict=True))) == len(plan.places)
+    if least:
+        asked = np.unique(np.stack([rank, plan.in_rounds(capacity, least)[0] // 2]), axis=1, return_counts=True)[1]
+        assert asked.max() > capacity
+    # A row's round is the same in any batch.
+    rounds = dict(zip(plan.places, its_round, strict=True))
+    others = plan_lookup(*other)
+    theirs = dict(zip(others.places, others.in_rounds(capacity, least + more)[0], strict=True))
+    if others.halvings(capacity) <= least + more:
+        assert all(theirs[place] == rounds[place] for place in rounds.keys() & theirs.keys())
+
+
 def test_rows_are_numbered_beyond_int32() -> None:
     features = Features.flat(0, (2**31 - 1,) * 4)
     inputs = table_inputs(features)

@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from utils.embedding.lookup_plan import LookupPlan
+
 _DEVIATIONS = 8
 _LARGEST_ROUNDING = 0.02
 _STEP_BETWEEN_RUNGS = 3
@@ -32,7 +34,7 @@ class Ladder:
     """The capacities of each group of tables, rung by rung.
 
     What a batch *needs* is a number that all ranks can compare: the rung that holds it or, beyond the last rung, the
-    last rung's number and the further rounds that it takes.
+    last rung's number and how often its rows must be halved until each part fits there.
     """
 
     rungs: tuple[tuple[int, ...], ...]
@@ -54,18 +56,17 @@ class Ladder:
         """The number of the last rung."""
         return len(self.rungs) - 1
 
-    def need(self, asked: Sequence[int]) -> int:
-        """What a batch needs that asks the rank that it asks most for so many rows, group by group."""
+    def need(self, plans: Sequence[LookupPlan]) -> int:
+        """What a batch needs, by its plan for each group."""
         for rung, capacities in enumerate(self.rungs):
-            if all(rows <= capacity for rows, capacity in zip(asked, capacities, strict=True)):
+            if all(plan.most_asked <= capacity for plan, capacity in zip(plans, capacities, strict=True)):
                 return rung
-        rounds = max(-(-rows // capacity) for rows, capacity in zip(asked, self.rungs[-1], strict=True))
-        return self.last + rounds - 1
+        return self.last + max(plan.halvings(capacity) for plan, capacity in zip(plans, self.rungs[-1], strict=True))
 
     def rung(self, need: int) -> int:
         """The rung to take."""
         return min(need, self.last)
 
-    def rounds(self, need: int) -> int:
-        """How many rounds of the exchange it takes at that rung."""
-        return max(need - self.last, 0) + 1
+    def halvings(self, need: int) -> int:
+        """How often the rows are halved for rounds of the exchange at that rung."""
+        return max(need - self.last, 0)

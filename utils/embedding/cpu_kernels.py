@@ -23,10 +23,19 @@ _FACTOR = 2654435769  # 2^32 over the golden ratio: Knuth, The Art of Computer P
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
-def sgd(weight: np.ndarray, rows: np.ndarray, gradients: np.ndarray, learning_rate: float) -> None:
-    """w -= lr g. Taking every occurrence off is the same as taking the sum off."""
+def sgd(
+    weight: np.ndarray, rows: np.ndarray, gradients: np.ndarray, learning_rate: float, *, sum_first: bool = False
+) -> None:
+    """w -= lr g. Taking every occurrence off is the same, but for rounding, as taking the sum off."""
     rate = np.float32(learning_rate)
-    _in_parts(len(rows), lambda part, parts: _sgd(weight, rows, gradients, rate, part, parts))
+
+    def update(part: int, parts: int) -> None:
+        if sum_first:
+            _sgd(weight, *_summed(len(weight), rows, gradients, part, parts), rate, 0, 1)
+        else:
+            _sgd(weight, rows, gradients, rate, part, parts)
+
+    _in_parts(len(rows), update)
 
 
 def adagrad(

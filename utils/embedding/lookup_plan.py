@@ -4,6 +4,7 @@ Worked out on the host, by compiled code that leaves the GIL alone, while the st
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -14,7 +15,9 @@ from utils.embedding.stripes import Placement
 NOTHING = -1
 """In the place of an id: padding. In the place of a row: an answer that nobody asked for."""
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: Knuth, The Art of Computer Programming 3, 6.4
+# 2^64 and 2^32 over the golden ratio: Knuth, The Art of Computer Programming 3, 6.4
+_GOLDEN, _GOLDEN_32 = np.uint64(0x9E3779B97F4A7C15), np.uint32(0x9E3779B9)
+_HASH_BITS = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,37 @@ class LookupPlan:
     def where_into(self, where: np.ndarray, capacity: int) -> None:
         """Write which of the N x `capacity` answers each id gets into `where`, int32 (n,); one behind them for none."""
         _where(self.answers, self.starts, len(self.places), capacity, where)
+
+    def halvings(self, capacity: int) -> int:
+        """How often `in_rounds` must halve the rows until no round asks a rank for more than `capacity` of them."""
+        _, keys = self._by_hash
+        # The hashes of rows that may not come in one round: their first bits must differ.
+        apart = keys[capacity:] ^ keys[:-capacity]
+        of_one_rank = apart[apart >> np.uint64(_HASH_BITS) == 0]
+        return _HASH_BITS + 1 - int(of_one_rank.min()).bit_length() if len(of_one_rank) else 0
+
+    def in_rounds(self, capacity: int, halvings: int) -> tuple[np.ndarray, np.ndarray]:
+        """The rows in 2^`halvings` rounds of N x `capacity` answers: of each the round and the answer, int32 (U,).
+
+        A row comes in the same round whichever rank asks for it and whatever else that rank asks for: so all ranks'
+        gradients of it are summed at once, in the order of the ranks. The first bits of its hash are the round.
+        """
+        order, keys = self._by_hash
+        blocks = keys >> np.uint64(_HASH_BITS - halvings)
+        begins = np.flatnonzero(np.diff(blocks, prepend=~blocks[:1]))
+        within = np.arange(len(keys)) - np.repeat(begins, np.diff(begins, append=len(keys)))
+        its_round, answers = np.empty(len(keys), np.int32), np.empty(len(keys), np.int32)
+        its_round[order] = blocks & np.uint64((1 << halvings) - 1)
+        answers[order] = (keys >> np.uint64(_HASH_BITS)).astype(np.int64) * capacity + within
+        return its_round, answers
+
+    @cached_property
+    def _by_hash(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows sorted by rank and then by a hash of their place (U,), and both as one number, uint64 (U,)."""
+        rank = np.repeat(np.arange(len(self.starts) - 1, dtype=np.uint64), np.diff(self.starts))
+        keys = rank << np.uint64(_HASH_BITS) | (self.places.astype(np.uint32) * _GOLDEN_32).astype(np.uint64)
+        order = np.argsort(keys)
+        return order, keys[order]
 
 
 def plan_lookup(ids: np.ndarray, present: int, placement: Placement, inputs: TableInputs) -> LookupPlan:

@@ -178,26 +178,25 @@ class RoundsLookup(ExchangedLookup):
     """An exchange for batches that need more than any capacity: as many rounds as it takes, group after group.
 
     Inputs: how many rounds (1,), what the batch after next needs (N, 1); then for each group its plan's `places` (n,),
-    `starts` (N + 1,), `answers` (n,), of each row the round and the answer in it that it comes by (n,) each, and
-    `order` (n,). Gradients are summed over the rounds in an array of as many rows as the rank holds.
+    of each of these rows the round and the answer in it that it comes by (n,) each, and the plan's `answers` and
+    `order` (n,). All ranks ask for a row in the same round, so its gradients are summed there, as without rounds. They
+    come together in an array of as many rows as the rank holds.
     """
 
     def __init__(
         self, tables: tuple[EmbeddingTables, ...], exchange: Exchange, capacities: tuple[int, ...], batch_size: int
     ) -> None:
         super().__init__(tables, exchange, capacities, batch_size)
-        ids = tuple(batch_size * columns for columns in self.columns)
-        of_groups = ((size,) for n in ids for size in (n, self.ranks + 1, n, n, n, n))
+        of_groups = tuple((batch_size * columns,) for columns in self.columns for _ in range(5))
         self.input_shapes = ((1,), (self.ranks, 1), *of_groups)
-        self.steps = tuple(Tensor(np.arange(capacity, dtype=np.int32)) for capacity in capacities)
         self.held_rows = tuple(Tensor(np.arange(tables[m[0]].weight.shape[0], dtype=np.int32)) for m in self.members)
 
     def look_up(self, inputs: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], Tensor]:
         need = self.largest(self.exchange(inputs[1]))
         embeddings = ()
         for i, members in enumerate(self.members):
-            places, starts, answers, its_round, slots, _ = inputs[2 + 6 * i : 8 + 6 * i]
-            found = self.gathered(i, members, inputs[0][0], places, starts, its_round, slots)
+            places, its_round, slots, answers, _ = inputs[2 + 5 * i : 7 + 5 * i]
+            found = self.gathered(i, members, inputs[0][0], places, its_round, slots)
             where = ops.select(answers >= 0, answers, ops.full_like(answers, places.shape[0]))
             embeddings = (*embeddings, *self.spread(i, found, where))
         return self.in_order(embeddings), (), need
@@ -207,30 +206,23 @@ class RoundsLookup(ExchangedLookup):
     ) -> tuple[tuple[Tensor, Tensor], ...]:
         found = ()
         for i, members in enumerate(self.members):
-            places, starts, answers, _, _, order = inputs[2 + 6 * i : 8 + 6 * i]
+            places, its_round, slots, answers, order = inputs[2 + 5 * i : 7 + 5 * i]
             where = ops.select(answers >= 0, answers, ops.full_like(answers, places.shape[0]))
             sums = sum_by_answer(self.of_ids(d_embeddings, members), where, order, places.shape[0])
-            total = self.summed(i, inputs[0][0], places, starts, sums)
+            total = self.summed(i, inputs[0][0], places, its_round, slots, sums)
             asked_for = total[:, -1] > 0
             rows = ops.select(asked_for, self.held_rows[i], ops.full_like(self.held_rows[i], NOTHING))
             found = (*found, *self.by_table(i, rows, total[:, :-1]))
         return self.in_order(found)
 
     def gathered(
-        self,
-        group: int,
-        members: tuple[int, ...],
-        rounds: Tensor,
-        places: Tensor,
-        starts: Tensor,
-        its_round: Tensor,
-        slots: Tensor,
+        self, group: int, members: tuple[int, ...], rounds: Tensor, places: Tensor, its_round: Tensor, slots: Tensor
     ) -> Tensor:
         """The vectors of a plan's rows (n, D of all), round by round. A loop's own function: its state is tensors."""
         found = ops.zeros((places.shape[0], self.row_widths[group]), ms.float32)
         number = Tensor(0, ms.int32)
         while number < rounds:
-            rows = self.exchange(self.asked(group, places, starts, number)).reshape(-1)
+            rows = self.asked_here(group, places, self.answers_now(group, its_round, slots, number))
             blocks = self.vectors(rows, members).reshape(self.ranks, -1)
             received = self.exchange(blocks).reshape(-1, self.row_widths[group])
             now = (its_round == number).expand_dims(1)
@@ -238,16 +230,18 @@ class RoundsLookup(ExchangedLookup):
             number = number + 1
         return found
 
-    def summed(self, group: int, rounds: Tensor, places: Tensor, starts: Tensor, sums: Tensor) -> Tensor:
+    def summed(
+        self, group: int, rounds: Tensor, places: Tensor, its_round: Tensor, slots: Tensor, sums: Tensor
+    ) -> Tensor:
         """The gradients (R, D of all) of the rows that this rank holds, and behind them how many ranks have asked."""
         height = self.held_rows[group].shape[0]
         total = ops.zeros((height, self.row_widths[group] + 1), ms.float32)
         number = Tensor(0, ms.int32)
         while number < rounds:
-            rows = self.exchange(self.asked(group, places, starts, number)).reshape(-1)
-            own, here = self.in_round(group, starts, number, places.shape[0])
-            blocks = self.gather(sums, own.reshape(-1), 0) * here.reshape(-1, 1).astype(ms.float32)
-            received = self.exchange(blocks.reshape(self.ranks, -1)).reshape(-1, self.row_widths[group])
+            answers = self.answers_now(group, its_round, slots, number)
+            rows = self.asked_here(group, places, answers)
+            blocks = self.at_answers(group, sums, answers).reshape(self.ranks, -1)
+            received = self.exchange(blocks).reshape(-1, self.row_widths[group])
             asked_for = (rows >= 0).astype(ms.float32).expand_dims(1)
             segments = ops.select(rows >= 0, rows, ops.full_like(rows, height))
             added = ops.unsorted_segment_sum(self.concat((received, asked_for)), segments, height + 1)
@@ -255,16 +249,19 @@ class RoundsLookup(ExchangedLookup):
             number = number + 1
         return total
 
-    def asked(self, group: int, places: Tensor, starts: Tensor, number: Tensor) -> Tensor:
-        """What each rank is asked for in a round (N, K)."""
-        own, here = self.in_round(group, starts, number, places.shape[0])
-        asked = self.gather(places, own, 0)
-        return ops.select(here, asked, ops.full_like(asked, NOTHING))
+    def answers_now(self, group: int, its_round: Tensor, slots: Tensor, number: Tensor) -> Tensor:
+        """The answer (n,) that each of a plan's rows gets in a round, one behind them for rows of other rounds."""
+        return ops.select(its_round == number, slots, ops.full_like(slots, self.ranks * self.capacities[group]))
 
-    def in_round(self, group: int, starts: Tensor, number: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Which of the plan's rows are asked for in a round (N, K), and where there is one (N, K)."""
-        own = starts[:-1].expand_dims(1) + number * self.capacities[group] + self.steps[group]
-        return ops.minimum(own, count - 1), own < starts[1:].expand_dims(1)
+    def asked_here(self, group: int, places: Tensor, answers: Tensor) -> Tensor:
+        """The rows that all ranks ask this one for in a round (N K,), NOTHING for none."""
+        asked = self.at_answers(group, places - NOTHING, answers) + NOTHING
+        return self.exchange(asked.reshape(self.ranks, -1)).reshape(-1)
+
+    def at_answers(self, group: int, of_rows: Tensor, answers: Tensor) -> Tensor:
+        """What a plan's rows have (n, ...), where their answers are (N K, ...), 0 elsewhere."""
+        count = self.ranks * self.capacities[group]
+        return ops.unsorted_segment_sum(of_rows, answers, count + 1)[:count]
 
 
 def sum_by_answer(of_ids: Tensor, where: Tensor, order: Tensor, answers: int) -> Tensor:

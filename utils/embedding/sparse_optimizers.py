@@ -51,17 +51,21 @@ class SparseOptimizer(nn.Cell):
 
 
 class SparseSGD(SparseOptimizer):
-    """w -= lr g. Adding every occurrence is the same as adding the sum."""
+    """w -= lr g. Adding every occurrence is the same as adding the sum, but for rounding.
 
-    def __init__(self, weight: Parameter, rows_repeat: bool) -> None:
+    What ranks exchange in rounds comes as a sum, so the host sums what they exchange at once too.
+    """
+
+    def __init__(self, weight: Parameter, rows_repeat: bool, exchanged: bool) -> None:
         super().__init__(weight, rows_repeat)
+        self.exchanged = exchanged
         self.index_add = ops.IndexAdd(axis=0)
 
     def construct(self, rows: Tensor, gradient: Tensor, hyper: tuple[Tensor, ...]) -> Tensor:
         return self.index_add(self.weight, ops.maximum(rows, 0), gradient * -hyper[0])
 
     def update_on_host(self, rows: np.ndarray, gradient: np.ndarray, hyper: tuple[float, ...]) -> None:
-        cpu_kernels.sgd(host_view(self.weight), rows, gradient, hyper[0])
+        cpu_kernels.sgd(host_view(self.weight), rows, gradient, hyper[0], sum_first=self.exchanged)
 
 
 class SparseAdagrad(SparseOptimizer):
@@ -161,14 +165,21 @@ class DenseAdam(nn.Cell):
         return hyper[0]
 
 
-def sparse_optimizer(name: str, weight: Parameter, settings: TrainSettings, *, rows_repeat: bool = True) -> nn.Cell:
-    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`."""
+def sparse_optimizer(
+    name: str, weight: Parameter, settings: TrainSettings, *, rows_repeat: bool = True, exchanged: bool = False
+) -> nn.Cell:
+    """The optimizer called `name`, one of TABLE_OPTIMIZERS, over the table `weight`.
+
+    `exchanged` says whether several ranks send it gradients.
+    """
     if name == "adam":
         return DenseAdam(weight, settings.embedding_l2)
     if name == "ftrl":
         numbers = settings.ftrl_learning_rate, settings.ftrl_l1, settings.ftrl_l2
         return SparseFTRL(weight, rows_repeat, *numbers)
-    return {"sgd": SparseSGD, "adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight, rows_repeat)
+    if name == "sgd":
+        return SparseSGD(weight, rows_repeat, exchanged)
+    return {"adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight, rows_repeat)
 
 
 def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:

@@ -73,7 +73,7 @@ def new_tables(
                 weights[row // placement.ranks] = 0
 
     weight = _weight(name, width, placement, inputs, rank, fill)
-    optimizer = sparse_optimizer(optimizer, weight, settings, rows_repeat=rows_repeat)
+    optimizer = sparse_optimizer(optimizer, weight, settings, rows_repeat=rows_repeat, exchanged=placement.ranks > 1)
     return EmbeddingTables(weight, placement, inputs, optimizer)
 
 

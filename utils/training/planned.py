@@ -66,7 +66,7 @@ class Planner:
         """How many steps were taken at each capacity, since the last call."""
         steps = [
             f"{self.taken[need]:,} at {' and '.join(map('{:,}'.format, self.ladder.rungs[self.ladder.rung(need)]))}"
-            + (f" in {self.ladder.rounds(need)} rounds" if need > self.ladder.last else "")
+            + (f" in {2 ** self.ladder.halvings(need)} rounds" if need > self.ladder.last else "")
             for need in sorted(self.taken)
         ]
         self.taken.clear()
@@ -83,7 +83,7 @@ class Planner:
         return batch, plans
 
     def _need(self, plans: tuple[LookupPlan, ...]) -> int:
-        return self.ladder.need([plan.most_asked for plan in plans])
+        return self.ladder.need(plans)
 
     def _agree(self, first: deque[tuple[Batch, tuple[LookupPlan, ...]]]) -> None:
         if self.ladder is None:

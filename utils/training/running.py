@@ -11,6 +11,7 @@ from mindspore import Tensor, nn
 from utils.compiled import CompiledCell
 from utils.data.reading import Batch
 from utils.embedding.exchange import Exchange, exchange_for
+from utils.embedding.lookup_plan import NOTHING
 from utils.embedding.lookups import DirectLookup, ExchangedLookup, RoundsLookup
 from utils.embedding.tables import EmbeddingTables, groups_of
 from utils.layers.dropout import drops_units
@@ -72,7 +73,7 @@ class Lookups:
             return
         ladder = self.planner.ladder
         if planned.need > ladder.last:
-            fill_rounds(inputs, planned, ladder.rungs[-1], ladder.rounds(planned.need))
+            fill_rounds(inputs, planned, ladder.rungs[-1], ladder.halvings(planned.need))
         else:
             fill_exchanged(inputs, planned, ladder.rungs[planned.need])
 
@@ -94,20 +95,16 @@ def fill_exchanged(inputs: tuple[np.ndarray, ...], planned: PlannedBatch, capaci
 
 
 def fill_rounds(
-    inputs: tuple[np.ndarray, ...], planned: PlannedBatch, capacities: tuple[int, ...], rounds: int
+    inputs: tuple[np.ndarray, ...], planned: PlannedBatch, capacities: tuple[int, ...], halvings: int
 ) -> None:
     """The inputs of a RoundsLookup."""
-    inputs[0][0], inputs[1][:] = rounds, planned.need_ahead
+    inputs[0][0], inputs[1][:] = 2**halvings, planned.need_ahead
     for group, (plan, capacity) in enumerate(zip(planned.plans, capacities, strict=True)):
-        places, starts, answers, its_round, slots, order = inputs[2 + 6 * group : 8 + 6 * group]
-        for array in (places, its_round, slots):
-            array.fill(0)
+        places, its_round, slots, answers, order = inputs[2 + 5 * group : 7 + 5 * group]
         distinct = len(plan.places)
-        rank = np.repeat(np.arange(len(starts) - 1), np.diff(plan.starts))
-        within = np.arange(distinct) - plan.starts[rank]
-        places[:distinct], starts[:], answers[:], order[:] = plan.places, plan.starts, plan.answers, plan.order
-        its_round[:distinct], slots[:distinct] = within // capacity, rank * capacity + within % capacity
-        its_round[distinct:] = -1
+        places[:distinct], answers[:], order[:] = plan.places, plan.answers, plan.order
+        its_round[:distinct], slots[:distinct] = plan.in_rounds(capacity, halvings)
+        places[distinct:], its_round[distinct:], slots[distinct:] = 0, NOTHING, 0
 
 
 class TrainStep:
