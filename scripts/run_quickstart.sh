@@ -9,17 +9,20 @@
 ROWS=300000
 SCORED_ROWS=5
 
-# find_model: set `doors`, the folder of the commands of `model`, and `choice`, the flag that names it in research/.
+# find_model: set `doors`, the folder of the commands of `model`; `choice`, the flag that names it in research/; and `kind`,
+# that of its synthetic rows and of the schema they have.
 find_model() {
     folders=$(cd "$clone" && for door in */train.py; do printf ' %s' "${door%/train.py}"; done | sed 's/ research//')
     files=$(cd "$clone/research" && for file in $(grep -l '^MODEL' */*.py); do printf ' %s' "$(basename "$file" .py)"; done)
     case "$folders " in
-        *" $model "*) doors=$clone/$model choice= && return ;;
+        *" $model "*) doors=$clone/$model choice= kind=criteo && return ;;
     esac
     case "$files " in
         *" $model "*) doors=$clone/research choice=--model=$model ;;
         *) fail "unknown model '$model'; there is:$folders$files" ;;
     esac
+    kind=$(sed -n 's/^ *synthetic_kind="\(.*\)",$/\1/p' "$clone"/research/*/"$model.py")
+    kind=${kind:-criteo}
 }
 
 # stage NAME WHAT COMMAND...: say WHAT, run the command with its output in logs/NAME.log; if it fails, show the end of that
@@ -52,8 +55,9 @@ mkdir -p "$clone/.quickstart/$model/logs" || exit
 cd "$clone/.quickstart/$model" || exit
 started=$(date +%s)
 
-stage write_data "Writing $ROWS synthetic rows" "$python" -m utils.data.synthetic --path=data/train.txt --rows="$ROWS"
-stage preprocess "Converting them to MindRecord" "$python" "$doors/src/preprocess_data.py" --data_path=data
+stage write_data "Writing $ROWS synthetic rows ($kind)" \
+    "$python" -m utils.data.synthetic --kind="$kind" --path=data/train.txt --rows="$ROWS"
+stage preprocess "Converting them to MindRecord" "$python" "$doors/src/preprocess_data.py" --data_path=data --schema="$kind"
 stage train "Training $model on the CPU" \
     "$python" "$doors/train.py" ${choice:+"$choice"} --config_path=quickstart.yaml --dataset_path=data/mindrecord --device_target=CPU
 stage eval "Evaluating on the test split" "$python" "$doors/eval.py" --checkpoint_path=checkpoint --device_target=CPU

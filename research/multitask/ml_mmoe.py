@@ -67,4 +67,5 @@ MODEL = Model(
     network=MLMMOE,
     objective=every_label,
     default_config="quickstart.yaml",
+    synthetic_kind="multitask",
 )

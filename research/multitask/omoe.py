@@ -59,4 +59,5 @@ MODEL = Model(
     network=OMOE,
     objective=every_label,
     default_config="quickstart.yaml",
+    synthetic_kind="multitask",
 )

@@ -98,4 +98,5 @@ MODEL = Model(
     network=PLE,
     objective=every_label,
     default_config="quickstart.yaml",
+    synthetic_kind="multitask",
 )

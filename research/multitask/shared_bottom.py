@@ -53,4 +53,5 @@ MODEL = Model(
     network=SharedBottom,
     objective=every_label,
     default_config="quickstart.yaml",
+    synthetic_kind="multitask",
 )

@@ -142,4 +142,5 @@ MODEL = Model(
     network=DIN,
     takes_sequences=True,
     default_config="quickstart.yaml",
+    synthetic_kind="sequence",
 )
