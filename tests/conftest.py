@@ -11,7 +11,7 @@ import pytest
 from tests.helpers import MODELS
 from utils.config import DeviceSettings, PreprocessSettings
 from utils.data.convert import convert
-from utils.data.synthetic.criteo import CRITEO
+from utils.data.synthetic.__main__ import KINDS
 from utils.data.synthetic.writing import write_rows
 from utils.device import set_up_device
 from utils.values import nearest
@@ -59,11 +59,22 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_rows(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Converts 4,000 synthetic rows of a kind, the last seventh of them to test; the raw rows are `../train.txt`."""
+
+    @functools.cache
+    def tiny_rows(kind: str) -> Path:
+        raw = tmp_path_factory.mktemp(f"tiny_{kind}") / "train.txt"
+        write_rows(KINDS[kind], raw, 4000, seed=1, scale=0.01)
+        return convert(PreprocessSettings(data_path=str(raw.parent), schema=kind, split="last_seventh"))
+
+    return tiny_rows
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tiny_rows: Callable[[str], Path]) -> Path:
     """A converted Criteo-like data set of 4,000 rows; its raw rows are `../train.txt`."""
-    raw = tmp_path_factory.mktemp("tiny_data") / "train.txt"
-    write_rows(CRITEO, raw, 4000, seed=1, scale=0.01)
-    return convert(PreprocessSettings(data_path=str(raw.parent)))
+    return tiny_rows("criteo")
 
 
 NUMBERED = """

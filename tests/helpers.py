@@ -17,6 +17,7 @@ from research.models import find_model, model_files
 from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
+from utils.features import Features, Field, Sequence
 from utils.model import Model
 from utils.training.build import scorer_of
 from utils.training.checkpoint.reading import load_checkpoint
@@ -32,6 +33,15 @@ FLAGSHIPS = sorted(
 """Models with a folder of their own; the others are those of research/."""
 RESEARCH = list(model_files())
 MODELS = [*FLAGSHIPS, *RESEARCH]
+FEATURES = {
+    "criteo": Features.flat(dense=3, table_sizes=(5, 9, 30)),
+    "multitask": Features.flat(dense=3, table_sizes=(5, 9, 30), labels=("click", "conversion")),
+    "sequence": Features(
+        dense=3, table_sizes=(30, 9), fields=(Field("item", 0), Field("category", 1)),
+        sequences=(Sequence("item_history", 0, 2, 4), Sequence("category_history", 1, 6, 4)),
+    ),
+}  # fmt: skip
+"""Small features of each kind of synthetic rows."""
 LOSS_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) epoch: (\d+),? step: (\d+), loss is ([-+\d.eE]+)$")
 
 # MindSpore's own log lines, such as "[WARNING] ME(123:…):2026-…", and progress bars.
@@ -41,6 +51,11 @@ _NOISE = re.compile(r"^\[(WARNING|INFO|ERROR)\]|^(epoch \d+:|\d/\d ).*\|")
 def model_named(name: str) -> Model:
     """A model of the zoo, a flagship or one of research/."""
     return find_model(name) if name in RESEARCH else importlib.import_module(f"{name}.src").MODEL
+
+
+def features_for(model: str) -> Features:
+    """Small features of the kind that a model is for."""
+    return FEATURES[model_named(model).synthetic_kind]
 
 
 def folder_of(model: str) -> Path:
@@ -102,24 +117,28 @@ def trained_rows(data: Path) -> int:
 
 
 def scores(model: str, checkpoint: Path, data: Path, split: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Label and probability of each row of a split or, without one, of those that training leaves out."""
+    """Labels and probabilities (n, T) of the rows of a split or, without one, of those that training leaves out."""
     manifest = DataManifest.load(data)
     held_out = select_rows(manifest, do_eval=True)
     rows = range(manifest.splits[split].rows) if split else held_out.evaluated
     (batch,) = read_batches(data, manifest, split or held_out.split, Part(len(rows)), rows=rows)
     scorer = scorer_of(model_named(model), load_checkpoint(checkpoint, model))
-    return batch.label[:, 0], scorer(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()[:, 0]
+    return batch.label, scorer(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()
 
 
-def sklearn_figures(label: np.ndarray, probability: np.ndarray) -> dict[str, float]:
-    """What scikit-learn says."""
+def sklearn_figures(
+    labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...] = ("label",)
+) -> dict[str, float]:
+    """What scikit-learn says of labels (n, T) of these names, and as many probabilities."""
     from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-    return {
-        "auc": roc_auc_score(label, probability),
-        "logloss": log_loss(label, probability),
-        "acc": accuracy_score(label, probability > 0.5),
-    }
+    found = {}
+    for name, label, probability in zip(names, labels.T, probabilities.T, strict=True):
+        prefix = f"{name}_" if len(names) > 1 else ""
+        found[f"{prefix}auc"] = roc_auc_score(label, probability)
+        found[f"{prefix}logloss"] = log_loss(label, probability)
+        found[f"{prefix}acc"] = accuracy_score(label, probability > 0.5)
+    return found
 
 
 class ReferenceOptimizer:

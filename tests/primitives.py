@@ -8,7 +8,7 @@ makes of a graph (fusion, formats, other primitives for those it has no kernel f
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mindspore import Tensor, nn, ops
 from mindspore.communication import GlobalComm
 from mindspore.train.mind_ir_pb2 import ModelProto
 
-from tests.helpers import model_named
+from tests.helpers import features_for, model_named
 from utils.config import TrainSettings, from_dict
 from utils.embedding.capacity import Ladder
 from utils.features import Features
@@ -47,7 +47,7 @@ def primitives(case: Case, folder: Path) -> set[str]:
     """The primitives of a case's training step and evaluation step; `folder` is for scratch files."""
     with _group_of(case.ranks):
         training = _training(case)
-        shapes = (BATCH, len(TABLE_SIZES)), (BATCH, case.dense_columns or 1)
+        shapes = (BATCH, len(_features(case).columns)), (BATCH, case.dense_columns or 1)
         found = set()
         for graph in _graphs(training, shapes):
             inputs = graph.ints.empty(np.int32)[0], graph.floats.empty(np.float32)[0]
@@ -108,7 +108,14 @@ def _training(case: Case) -> Training:
         amp_level="O0" if case.target == "CPU" else "O2",
     )
     network = from_dict(model.settings, case.network, "network")
-    return Training(model, network, Features.flat(case.dense_columns, TABLE_SIZES), settings, case.target)
+    return Training(model, network, _features(case), settings, case.target)
+
+
+def _features(case: Case) -> Features:
+    """Those of a model of sequences are of its kind; tables of several sizes are for all others."""
+    if model_named(case.model).takes_sequences:
+        return replace(features_for(case.model), dense=case.dense_columns)
+    return Features.flat(case.dense_columns, TABLE_SIZES)
 
 
 def _compiled(cell: nn.Cell, inputs: tuple[Tensor, ...], folder: Path) -> set[str]:

@@ -2,12 +2,13 @@
 
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.helpers import MODELS, run_door
+from tests.helpers import MODELS, model_named, run_door
 from utils.config import PreprocessSettings
 from utils.data.convert import convert
 
@@ -58,10 +59,16 @@ def training_flags(data: Path) -> list[str]:
 
 
 def metrics_in(text: str) -> dict[str, float]:
-    """AUC, logloss and accuracy of the last evaluation line of any model's dialect."""
-    found = {name.lower(): float(value) for name, value in re.findall(r"'(auc|logloss|acc)': ([-\d.e]+)", text, re.I)}
-    assert set(found) == {"auc", "logloss", "acc"}, text
+    """The figures of the last evaluation line of any model's dialect, but for group AUC."""
+    pattern = r"'((?:\w+_)?(?:auc|logloss|acc))': ([-\d.e]+)"
+    found = {name.lower(): float(value) for name, value in re.findall(pattern, text, re.I)}
+    assert {name.rsplit("_", 1)[-1] for name in found} == {"auc", "logloss", "acc"}, text
     return found
+
+
+def first_auc(text: str) -> float:
+    """The AUC of the first label in the last evaluation line."""
+    return next(value for name, value in metrics_in(text).items() if name.endswith("auc"))
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -82,10 +89,16 @@ def model(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def trained(model: str, tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+def data(model: str, tiny_rows: Callable[[str], Path]) -> Path:
+    """Converted rows of the kind that the model is for; the raw rows are `../train.txt`."""
+    return tiny_rows(model_named(model).synthetic_kind)
+
+
+@pytest.fixture(scope="session")
+def trained(model: str, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """A training from its first step to its last; tests read it and leave it as it is."""
     folder = tmp_path_factory.mktemp(f"{model}_trained")
-    done = run_door(model, "train", *training_flags(tiny_data), cwd=folder)
+    done = run_door(model, "train", *training_flags(data), cwd=folder)
     assert done.returncode == 0, done.stderr
     return Finished(model, folder, done)
 

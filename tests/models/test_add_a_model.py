@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import REPOSITORY
+from tests.helpers import FEATURES, REPOSITORY
 from tests.models.conftest import metrics_in, training_flags
 from tests.research.test_smoke import check_it_trains
 from utils.model import Model
@@ -57,7 +57,7 @@ def test_it_is_short() -> None:
 
 
 def test_it_can_be_trained(added: Model) -> None:
-    check_it_trains(added)
+    check_it_trains(added, FEATURES[added.synthetic_kind])
 
 
 @pytest.mark.slow

@@ -13,9 +13,9 @@ pytestmark = pytest.mark.parametrize("model", MODELS[:1], scope="session")
 
 
 def test_a_training_that_diverges_leaves_the_last_good_checkpoint(
-    trained: Finished, tiny_data: Path, tmp_path: Path
+    trained: Finished, data: Path, tmp_path: Path
 ) -> None:
-    flags = [*training_flags(tiny_data), f"--init_checkpoint={trained.last}", "--save_checkpoint_steps=1"]
+    flags = [*training_flags(data), f"--init_checkpoint={trained.last}", "--save_checkpoint_steps=1"]
     # The rate rises step by step, so the first checkpoints are good.
     flags += ["--learning_rate=1e4", "--warmup_steps=1000", "--dense_optimizer=sgd", "--table_optimizer=sgd"]
     done = run_door(trained.model, "train", *flags, cwd=tmp_path)

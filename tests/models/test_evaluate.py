@@ -21,25 +21,27 @@ def check_equal(trained: Finished, data: Path, folder: Path, split: str, *furthe
     rows = raw_rows(data, split)
     (folder / "rows.txt").write_text("".join(rows), encoding="utf-8")
     inferred = run_door(trained.model, "infer", f"--checkpoint_path={trained.last}", "--input=rows.txt", cwd=folder)
-    probability = np.array(inferred.stdout.split(), np.float32)
-    label = np.array([line.split("\t", 1)[0] for line in rows], int)
+    probabilities = np.array([line.split("\t") for line in inferred.stdout.splitlines()], np.float32)
+    names = DataManifest.load(data).labels
+    labels = np.array([line.split("\t")[: len(names)] for line in rows], int)
     done = run_door(trained.model, "eval", f"--checkpoint_path={trained.last}", *further, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert metrics_in(done.stdout) == pytest.approx(sklearn_figures(label, probability), abs=1e-6)
+    assert metrics_in(done.stdout) == pytest.approx(sklearn_figures(labels, probabilities, names), abs=1e-6)
     (log,) = (path for path in folder.glob("*.log"))
     assert log.read_text(encoding="utf-8") in done.stdout
 
 
-def test_it_equals_scikit_learn_on_every_row(trained: Finished, tiny_data: Path, tmp_path: Path) -> None:
+def test_it_equals_scikit_learn_on_every_row(trained: Finished, data: Path, tmp_path: Path) -> None:
     """Without further flags: the checkpoint remembers its data, and the test split is the default."""
-    check_equal(trained, tiny_data, tmp_path, "test")
+    check_equal(trained, data, tmp_path, "test")
 
 
-def test_it_equals_scikit_learn_on_every_row_of_train(trained: Finished, tiny_data: Path, tmp_path: Path) -> None:
-    check_equal(trained, tiny_data, tmp_path, "train", "--split=train", "--eval_batch_size=100")
+def test_it_equals_scikit_learn_on_every_row_of_train(trained: Finished, data: Path, tmp_path: Path) -> None:
+    check_equal(trained, data, tmp_path, "train", "--split=train", "--eval_batch_size=100")
 
 
-def test_training_is_evaluated_on_the_rows_that_it_leaves_out(trained: Finished, tiny_data: Path) -> None:
+def test_training_is_evaluated_on_the_rows_that_it_leaves_out(trained: Finished, data: Path) -> None:
     figures = metrics_in((trained.folder / "auc.log").read_text(encoding="utf-8"))
-    label, probability = scores(trained.model, trained.last, tiny_data)
-    assert figures == pytest.approx(sklearn_figures(label, probability), abs=1e-6)
+    labels, probabilities = scores(trained.model, trained.last, data)
+    names = DataManifest.load(data).labels
+    assert figures == pytest.approx(sklearn_figures(labels, probabilities, names), abs=1e-6)

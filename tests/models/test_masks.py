@@ -7,23 +7,25 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from tests.helpers import FLAGSHIPS, MODELS, model_named
+from tests.helpers import FLAGSHIPS, MODELS, features_for, model_named
 from tests.models.test_parameter_counts import build
 from utils.data.reading import row_keys
-from utils.features import Features
 from utils.layers.dropout import Dropout
 
 ROWS, SIZES = 512, (16, 16, 16)
 # Layers of equal sizes, where hashes drawn for a size would be the same.
-NETWORK = {"embedding_dim": 16, "bottom_mlp": SIZES, "top_mlp": (*SIZES, 1), "mlp": SIZES}
+NETWORK = {"embedding_dim": 16, "top_mlp": (*SIZES, 1)}
+NETWORK |= dict.fromkeys(("bottom_mlp", "mlp", "bottom", "expert", "second_expert", "tower", "attention"), SIZES)
 
 
 def masks(model: str, keys: np.ndarray) -> list[np.ndarray]:
-    """What each Dropout of a model's network keeps of ones, a row for each key."""
-    training = build(model, "quickstart", Features.flat(dense=3, table_sizes=(5, 9)), **flags(model))
+    """What each Dropout of a model's network keeps of ones, a row for each key; MLPs side by side give one each."""
+    training = build(model, "quickstart", features_for(model), **flags(model))
     rows = Tensor(np.ones_like(keys, np.float32)), Tensor(keys)
-    dropouts = [cell for _, cell in training.network.cells_and_names() if isinstance(cell, Dropout)]
-    return [cell.set_train(True)(Tensor(np.ones((len(keys), 16), np.float32)), rows).asnumpy() for cell in dropouts]
+    cells = [cell for _, cell in training.network.cells_and_names() if isinstance(cell, Dropout) and cell.rate > 0]
+    ones = [Tensor(np.ones((len(keys), cell.units), np.float32)) for cell in cells]
+    kept = [cell.set_train(True)(x, rows).asnumpy() for cell, x in zip(cells, ones, strict=True)]
+    return [part for mask in kept for part in np.split(mask, mask.shape[1] // SIZES[0], axis=1)]
 
 
 def flags(model: str) -> dict[str, object]:

@@ -1,20 +1,19 @@
 """Every preset of every model: its keys are known and its network can be built; the Criteo presets train."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import FLAGSHIPS, LOSS_LINE, MODELS, model_named, run_door
+from tests.helpers import FLAGSHIPS, LOSS_LINE, MODELS, features_for, model_named, run_door
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
-from utils.features import Features
 from utils.model import Model
 from utils.schedule import check_schedule
 from utils.training.build import check_build
 
 PRESETS = [(model, path.stem) for model in MODELS for path in sorted(model_named(model).presets.glob("*.yaml"))]
 OF_FLAGSHIPS = ("quickstart", "criteo_kaggle", "criteo_x1", "frappe_x1", "census_income")
-FEW = Features.flat(dense=2, table_sizes=(3, 4))
 
 
 def load(model: Model, preset: str) -> tuple[TrainSettings, object]:
@@ -31,8 +30,9 @@ def test_a_preset_can_be_built(name: str, preset: str) -> None:
     settings, hyper_parameters = load(model, preset)
     check_build(settings, "CPU")
     check_schedule(settings)
-    without_dense = Features.flat(dense=0, table_sizes=(3, 4))
-    for features in (without_dense,) if preset.startswith("frappe") else (without_dense, FEW):
+    with_dense = features_for(name)
+    without_dense = replace(with_dense, dense=0)
+    for features in (without_dense,) if preset.startswith("frappe") else (without_dense, with_dense):
         model.network(hyper_parameters, features)
         assert model.tables(hyper_parameters, features)
 

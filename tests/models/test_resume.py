@@ -39,9 +39,9 @@ def wait_for_lines(log: Path, lines: int, process: subprocess.Popen, timeout: fl
 
 
 def test_a_run_that_was_ended_three_times_is_bit_identical_to_one_that_was_not(
-    trained: Finished, tiny_data: Path, tmp_path: Path
+    trained: Finished, data: Path, tmp_path: Path
 ) -> None:
-    flags, log = [*training_flags(tiny_data), "--resume"], tmp_path / "loss.log"
+    flags, log = [*training_flags(data), "--resume"], tmp_path / "loss.log"
     codes = {signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
     for number, lines in ((signal.SIGTERM, 20), (signal.SIGKILL, 100), (signal.SIGINT, 240)):
         with started(trained.model, *flags, cwd=tmp_path) as process:
@@ -59,8 +59,8 @@ def test_a_run_that_was_ended_three_times_is_bit_identical_to_one_that_was_not(
         assert (tmp_path / "checkpoint" / name).read_bytes() == (trained.checkpoints / name).read_bytes()
 
 
-def test_ctrl_c_ends_with_130(model: str, tiny_data: Path, tmp_path: Path) -> None:
-    with started(model, *training_flags(tiny_data), cwd=tmp_path) as process:
+def test_ctrl_c_ends_with_130(model: str, data: Path, tmp_path: Path) -> None:
+    with started(model, *training_flags(data), cwd=tmp_path) as process:
         wait_for_lines(tmp_path / "loss.log", 20, process)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=120) == 130
@@ -73,8 +73,8 @@ def copy(trained: Finished, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_resuming_a_finished_run_changes_nothing(trained: Finished, tiny_data: Path, copy: Path) -> None:
-    done = run_door(trained.model, "train", *training_flags(tiny_data), "--resume", cwd=copy)
+def test_resuming_a_finished_run_changes_nothing(trained: Finished, data: Path, copy: Path) -> None:
+    done = run_door(trained.model, "train", *training_flags(data), "--resume", cwd=copy)
     assert done.returncode == 0
     assert "already finished" in done.stdout
     for log in ("loss.log", "auc.log"):
@@ -83,7 +83,7 @@ def test_resuming_a_finished_run_changes_nothing(trained: Finished, tiny_data: P
 
 
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_offered(
-    trained: Finished, tiny_data: Path, copy: Path
+    trained: Finished, data: Path, copy: Path
 ) -> None:
     epochs_and_steps = re.compile(r"-(\d+)_(\d+)\.ckpt$")
     numbered = sorted(
@@ -94,21 +94,21 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_offered(
     content[len(content) // 2] ^= 1
     numbered[-1].write_bytes(content)
     log = (copy / "loss.log").read_bytes()
-    done = run_door(trained.model, "train", *training_flags(tiny_data), "--resume", cwd=copy)
+    done = run_door(trained.model, "train", *training_flags(data), "--resume", cwd=copy)
     check_refused(done, numbered[-1].name, "damaged", numbered[-2].name)
     assert (copy / "loss.log").read_bytes() == log
     # What is offered works.
     numbered[-1].unlink()
-    done = run_door(trained.model, "train", *training_flags(tiny_data), "--resume", cwd=copy)
+    done = run_door(trained.model, "train", *training_flags(data), "--resume", cwd=copy)
     assert done.returncode == 0
     assert (copy / "checkpoint" / trained.last.name).read_bytes() == trained.last.read_bytes()
 
 
-def test_a_full_disk_keeps_the_former_checkpoint(trained: Finished, tiny_data: Path, copy: Path) -> None:
+def test_a_full_disk_keeps_the_former_checkpoint(trained: Finished, data: Path, copy: Path) -> None:
     files = {path: path.read_bytes() for path in (copy / "checkpoint").iterdir()}
     limit = trained.last.stat().st_size // 2
     done = run_door(
-        trained.model, "train", *training_flags(tiny_data), "--resume", "--epochs=3", cwd=copy,
+        trained.model, "train", *training_flags(data), "--resume", "--epochs=3", cwd=copy,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
     )  # fmt: skip
     assert done.returncode == 2

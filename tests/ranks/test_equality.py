@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.distributed import processes_in
-from tests.helpers import RESEARCH
+from tests.helpers import RESEARCH, model_named
 from tests.ranks.worker import IDS, SEQUENCES
 from utils.device import with_this_python
 from utils.ranks.cluster import free_port
@@ -256,7 +256,8 @@ def test_all_models_optimizers_and_pieces(ranks: int, shift: int, tmp_path: Path
 @pytest.mark.parametrize("model", RESEARCH)
 def test_a_research_model_on_ranks_trains_as_one(model: str, tmp_path: Path) -> None:
     """SGD: where a gradient is rounding alone, others make whole steps of it."""
-    case = Case(model, "sgd", "sgd", rows=ROWS[:5])
+    ids = SEQUENCES if model_named(model).takes_sequences else "skewed"
+    case = Case(model, "sgd", "sgd", ids, rows=ROWS[:5])
     outcomes = run({model: case}, 2, tmp_path)
     check_equal(case, outcomes[model], model)
     check_traffic(case, outcomes[model])

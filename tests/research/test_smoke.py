@@ -5,23 +5,13 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from research.models import model_files
-from tests.helpers import RESEARCH, model_named
+from tests.helpers import RESEARCH, features_for, model_named
 from utils.config import TrainSettings
 from utils.data.reading import Batch
-from utils.features import Features, Field, Sequence
+from utils.features import Features
 from utils.model import Model, door_settings
 from utils.training.build import Training
 
-FLAT = Features.flat(dense=3, table_sizes=(5, 9, 30))
-FEATURES = {
-    "multitask": Features.flat(dense=3, table_sizes=(5, 9, 30), labels=("click", "conversion")),
-    "sequence": Features(
-        dense=3, table_sizes=(30, 9), fields=(Field("item", 0), Field("category", 1)),
-        sequences=(Sequence("item_history", 0, 2, 4), Sequence("category_history", 1, 6, 4)),
-    ),
-}  # fmt: skip
-"""By family, of those whose models are for other data than flat rows with one label."""
 ROWS, STEPS = 64, 2
 SMALL_STEPS = {
     "learning_rate": 0.01, "dense_optimizer": "adam", "table_optimizer": "sgd", "embedding_l2": 0,
@@ -41,7 +31,7 @@ def learnable(features: Features) -> Batch:
     return Batch.whole(ids, random.random((ROWS, features.dense), np.float32), labels)
 
 
-def check_it_trains(model: Model, features: Features = FLAT) -> None:
+def check_it_trains(model: Model, features: Features) -> None:
     """Two steps over the same rows: the loss falls, and no weight stays where it was, however small its gradient."""
     flags = ["--config_path=quickstart", *(f"--{name}={value}" for name, value in SMALL_STEPS.items())]
     settings, network = door_settings(model, TrainSettings, model.settings, argv=flags)
@@ -63,5 +53,4 @@ def check_it_trains(model: Model, features: Features = FLAT) -> None:
 
 @pytest.mark.parametrize("model", RESEARCH)
 def test_it_trains_all_its_weights_and_scores(model: str) -> None:
-    family = model_files()[model].parent.name
-    check_it_trains(model_named(model), FEATURES.get(family, FLAT))
+    check_it_trains(model_named(model), features_for(model))
