@@ -17,7 +17,7 @@ from utils.layers.rows import Rows
 from utils.model import Model, Table
 from utils.objectives import every_label
 
-HIDDEN, DENSE, TABLE_SIZES = 4, 1, (5, 30, 9)
+HIDDEN, TABLE_SIZES = 4, (5, 30, 9)
 FIELDS = (Field("user", 0), Field("item", 1))
 
 
@@ -63,11 +63,11 @@ SEQUENCE = Model(
 )
 
 
-def sequence_features(length: int = 4, labels: tuple[str, ...] = ("click", "buy")) -> Features:
-    """Two fields; a history of items, with gaps beside it, that has the item's table; tags; a dense column."""
+def sequence_features(length: int = 4, labels: tuple[str, ...] = ("click", "buy"), dense: int = 1) -> Features:
+    """Two fields; a history of items, with gaps beside it, that has the item's table; tags; dense columns."""
     first = len(FIELDS)
-    history = Sequence("history", 1, first, length, (("gaps", DENSE),))
-    return Features(DENSE, TABLE_SIZES, FIELDS, (history, Sequence("tags", 2, first + length, 3)), labels)
+    history = Sequence("history", 1, first, length, (("gaps", dense),))
+    return Features(dense, TABLE_SIZES, FIELDS, (history, Sequence("tags", 2, first + length, 3)), labels)
 
 
 def drawn(features: Features, rows: int = 8, seed: int = 0) -> Batch:

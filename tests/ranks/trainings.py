@@ -21,26 +21,26 @@ def dcn_folder(folder: Path) -> Path:
     return make_model_folder(folder, (REPOSITORY / "dcn" / "train.py").read_text(encoding="utf-8"))
 
 
-def launched(ranks: int, data: Path, *flags: str) -> dict[str, object]:
+def launched(ranks: int, data: Path, *flags: str, own: tuple[str, ...] = FLAGS) -> dict[str, object]:
     """How a launcher is called to train global batches of one size on so many ranks."""
     script, words = "run_distribute_train.sh", (ranks, data)
     if ranks == 1:
         script, words = "run_standalone_train.sh", (0, "CPU", data)
-    return {"script": script, "words": (*words, f"--batch_size={GLOBAL_BATCH // ranks}", *FLAGS, *flags)}
+    return {"script": script, "words": (*words, f"--batch_size={GLOBAL_BATCH // ranks}", *own, *flags)}
 
 
-def train(folder: Path, ranks: int, data: Path, *flags: str) -> None:
-    """Train to the end."""
-    call = launched(ranks, data, *flags)
+def train(folder: Path, ranks: int, data: Path, *flags: str, own: tuple[str, ...] = FLAGS) -> None:
+    """Train to the end; `own` are the model's own flags."""
+    call = launched(ranks, data, *flags, own=own)
     done = run_job(folder, *call.pop("words"), **call)
     assert done.returncode == 0, output(folder)
     assert processes_in(folder) == []
 
 
-def train_until(folder: Path, number: int, ranks: int, data: Path, *flags: str) -> int:
+def train_until(folder: Path, number: int, ranks: int, data: Path, *flags: str, own: tuple[str, ...] = FLAGS) -> int:
     """Train, send the launcher a signal once a new checkpoint is there, and return its exit code."""
     before = last_progress(folder)
-    call = launched(ranks, data, "--epochs=1000", *flags)
+    call = launched(ranks, data, "--epochs=1000", *flags, own=own)
     with job(folder, *call.pop("words"), **call) as launcher:
         wait_until(lambda: last_progress(folder) > before, launcher)
         launcher.send_signal(number)
@@ -51,7 +51,7 @@ def train_until(folder: Path, number: int, ranks: int, data: Path, *flags: str) 
 
 def last_progress(folder: Path) -> tuple[int, int]:
     """Epoch and step of the newest checkpoint."""
-    found = (re.fullmatch(r"dcn-(\d+)_(\d+)\.ckpt", path.name) for path in (folder / "checkpoint").glob("*.ckpt"))
+    found = (re.fullmatch(r"\w+-(\d+)_(\d+)\.ckpt", path.name) for path in (folder / "checkpoint").glob("*.ckpt"))
     return max(((int(match[1]), int(match[2])) for match in found if match), default=(0, 0))
 
 
