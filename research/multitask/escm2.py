@@ -65,7 +65,9 @@ class CounterfactualRisk(EntireSpace):
     """L_click + lambda_c L_conversion + lambda_g L_both, each a mean over all rows.
 
     Of a row with click o (0 or 1), propensity p = P(click), which gets no gradient here, and cross entropy e of the
-    conversion, L_conversion is o e / p (IPS), or with an expected loss d, d + o (e - d + (e - d)^2) / p (DR).
+    conversion, L_conversion is o e / p (IPS), or with an expected loss d, d + o (e - d + (e - d)^2) / p (DR). In the
+    square e gets no gradient: d is to learn e, and e not to come near d, as in doubly robust joint learning (Wang et
+    al. 2019).
     """
 
     def __init__(self, settings: ESCM2Settings, features: Features) -> None:
@@ -82,8 +84,8 @@ class CounterfactualRisk(EntireSpace):
         loss = self.cross_entropy(conversion, converted)
         if self.is_robust:
             expected = self.cross_entropy(outputs[:, 2:], ops.zeros_like(click))  # softplus
-            excess = loss - expected
-            risk = expected + factor * (excess + excess * excess)
+            missed = ops.stop_gradient(loss) - expected
+            risk = expected + factor * (loss - expected + missed * missed)
         else:
             risk = factor * loss
         of_click = self.cross_entropy(click, clicked)

@@ -12,11 +12,11 @@ from utils.layers.experts import MLPs
 from utils.layers.gates import Gates, Mixtures
 from utils.layers.rows import Rows
 from utils.model import Model, Table
-from utils.objectives import every_label
+from utils.tasks import TaskSettings, each_task, tasks_of
 
 
 @dataclass(frozen=True)
-class MLMMOESettings:
+class MLMMOESettings(TaskSettings):
     """The network's sizes."""
 
     embedding_dim: int = setting(8, "width of an embedding vector", **WIDTHS)
@@ -41,7 +41,7 @@ class MLMMOE(nn.Cell):
     def __init__(self, settings: MLMMOESettings, features: Features) -> None:
         super().__init__()
         options = {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
-        self.tasks, count, second = len(features.labels), settings.experts, settings.second_expert
+        self.tasks, count, second = len(tasks_of(settings, features)), settings.experts, settings.second_expert
         self.inputs = FlatInputs(features.vectors, features.dense, settings.embedding_dim)
         width = self.inputs.width
         self.experts = MLPs(count, (width, *settings.expert), hidden_output=True, **options)
@@ -65,7 +65,7 @@ MODEL = Model(
     settings=MLMMOESettings,
     tables=lambda settings, features: (Table("embedding", settings.embedding_dim),),
     network=MLMMOE,
-    objective=every_label,
+    objective=each_task,
     default_config="quickstart.yaml",
     synthetic_kind="multitask",
 )

@@ -12,11 +12,11 @@ from utils.layers.experts import MLPs
 from utils.layers.gates import Gates, Mixtures
 from utils.layers.rows import Rows
 from utils.model import Model, Table
-from utils.objectives import every_label
+from utils.tasks import TaskSettings, each_task, tasks_of
 
 
 @dataclass(frozen=True)
-class MMOESettings:
+class MMOESettings(TaskSettings):
     """The network's sizes."""
 
     embedding_dim: int = setting(8, "width of an embedding vector", **WIDTHS)
@@ -37,7 +37,7 @@ class MMOE(nn.Cell):
     def __init__(self, settings: MMOESettings, features: Features) -> None:
         super().__init__()
         options = {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
-        self.tasks = len(features.labels)
+        self.tasks = len(tasks_of(settings, features))
         self.inputs = FlatInputs(features.vectors, features.dense, settings.embedding_dim)
         width = self.inputs.width
         self.experts = MLPs(settings.experts, (width, *settings.expert), hidden_output=True, **options)
@@ -57,7 +57,7 @@ MODEL = Model(
     settings=MMOESettings,
     tables=lambda settings, features: (Table("embedding", settings.embedding_dim),),
     network=MMOE,
-    objective=every_label,
+    objective=each_task,
     default_config="quickstart.yaml",
     synthetic_kind="multitask",
 )

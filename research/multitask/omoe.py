@@ -12,11 +12,11 @@ from utils.layers.experts import MLPs
 from utils.layers.gates import Gates, Mixtures
 from utils.layers.rows import Rows
 from utils.model import Model, Table
-from utils.objectives import every_label
+from utils.tasks import TaskSettings, each_task, tasks_of
 
 
 @dataclass(frozen=True)
-class OMOESettings:
+class OMOESettings(TaskSettings):
     """The network's sizes."""
 
     embedding_dim: int = setting(8, "width of an embedding vector", **WIDTHS)
@@ -37,7 +37,7 @@ class OMOE(nn.Cell):
     def __init__(self, settings: OMOESettings, features: Features) -> None:
         super().__init__()
         options = {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
-        self.tasks, self.mixed = len(features.labels), settings.expert[-1]
+        self.tasks, self.mixed = len(tasks_of(settings, features)), settings.expert[-1]
         self.inputs = FlatInputs(features.vectors, features.dense, settings.embedding_dim)
         width = self.inputs.width
         self.experts = MLPs(settings.experts, (width, *settings.expert), hidden_output=True, **options)
@@ -57,7 +57,7 @@ MODEL = Model(
     settings=OMOESettings,
     tables=lambda settings, features: (Table("embedding", settings.embedding_dim),),
     network=OMOE,
-    objective=every_label,
+    objective=each_task,
     default_config="quickstart.yaml",
     synthetic_kind="multitask",
 )

@@ -12,11 +12,11 @@ from utils.layers.experts import MLPs
 from utils.layers.gates import Gates, Mixtures
 from utils.layers.rows import Rows
 from utils.model import Model, Table
-from utils.objectives import every_label
+from utils.tasks import TaskSettings, each_task, tasks_of
 
 
 @dataclass(frozen=True)
-class PLESettings:
+class PLESettings(TaskSettings):
     """The network's sizes."""
 
     embedding_dim: int = setting(8, "width of an embedding vector", **WIDTHS)
@@ -72,7 +72,7 @@ class PLE(nn.Cell):
 
     def __init__(self, settings: PLESettings, features: Features) -> None:
         super().__init__()
-        self.tasks, last = len(features.labels), settings.levels - 1
+        self.tasks, last = len(tasks_of(settings, features)), settings.levels - 1
         self.inputs = FlatInputs(features.vectors, features.dense, settings.embedding_dim)
         widths = [self.inputs.width, *[settings.expert[-1]] * last]
         self.levels = nn.CellList(
@@ -96,7 +96,7 @@ MODEL = Model(
     settings=PLESettings,
     tables=lambda settings, features: (Table("embedding", settings.embedding_dim),),
     network=PLE,
-    objective=every_label,
+    objective=each_task,
     default_config="quickstart.yaml",
     synthetic_kind="multitask",
 )

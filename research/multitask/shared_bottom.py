@@ -12,11 +12,11 @@ from utils.layers.experts import MLPs
 from utils.layers.mlp import MLP
 from utils.layers.rows import Rows
 from utils.model import Model, Table
-from utils.objectives import every_label
+from utils.tasks import TaskSettings, each_task, tasks_of
 
 
 @dataclass(frozen=True)
-class SharedBottomSettings:
+class SharedBottomSettings(TaskSettings):
     """The network's sizes."""
 
     embedding_dim: int = setting(8, "width of an embedding vector", **WIDTHS)
@@ -35,7 +35,7 @@ class SharedBottom(nn.Cell):
     def __init__(self, settings: SharedBottomSettings, features: Features) -> None:
         super().__init__()
         options = {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
-        self.tasks = len(features.labels)
+        self.tasks = len(tasks_of(settings, features))
         self.inputs = FlatInputs(features.vectors, features.dense, settings.embedding_dim)
         self.bottom = MLP((self.inputs.width, *settings.bottom), hidden_output=True, **options)
         self.towers = MLPs(self.tasks, (settings.bottom[-1], *settings.tower, 1), **options)
@@ -51,7 +51,7 @@ MODEL = Model(
     settings=SharedBottomSettings,
     tables=lambda settings, features: (Table("embedding", settings.embedding_dim),),
     network=SharedBottom,
-    objective=every_label,
+    objective=each_task,
     default_config="quickstart.yaml",
     synthetic_kind="multitask",
 )

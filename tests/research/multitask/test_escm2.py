@@ -49,17 +49,18 @@ def cross_entropy(p: float, y: float) -> float:
     return -np.log(p if y else 1 - p)
 
 
-def expected(outputs: np.ndarray, propensity: np.ndarray, label: np.ndarray, risk: str, largest: float) -> np.ndarray:
-    """Each row's loss with the propensities given apart from the outputs, which get all the gradient."""
+def expected(outputs: np.ndarray, held: np.ndarray, label: np.ndarray, risk: str, largest: float) -> np.ndarray:
+    """Each row's loss; what gets no gradient is made of the outputs as they are `held`."""
     losses = []
-    for logits, p_held, (bought, clicked) in zip(outputs, propensity, label, strict=True):
-        click, conversion = 1 / (1 + np.exp(-logits[:2]))
-        own, factor = cross_entropy(conversion, bought), clicked * min(1 / p_held, largest)
+    for logits, fixed, (bought, clicked) in zip(outputs, held, label, strict=True):
+        (click, conversion), (propensity, converted) = (1 / (1 + np.exp(-row[:2])) for row in (logits, fixed))
+        own, factor = cross_entropy(conversion, bought), clicked * min(1 / propensity, largest)
         if risk == "ips":
             of_conversion = factor * own
         else:
             imputed = np.log1p(np.exp(logits[2]))
-            of_conversion = imputed + factor * (own - imputed) + factor * (own - imputed) ** 2
+            missed = cross_entropy(converted, bought) - imputed
+            of_conversion = imputed + factor * (own - imputed) + factor * missed**2
         of_both = cross_entropy(click * conversion, bought)
         losses.append(cross_entropy(click, clicked) + 0.3 * of_conversion + 0.7 * of_both)
     return np.array(losses)[:, None]
@@ -73,9 +74,9 @@ def test_losses_and_their_gradients(risk: str, largest: float) -> None:
     objective = MODEL.objective(settings, Features.flat(0, TABLE_SIZES, labels=LABELS))
     outputs = normal(6, 3 if risk == "dr" else 2)
     label = np.array([[0, 0], [0, 1], [1, 1]] * 2, np.float32)
-    held = 1 / (1 + np.exp(-outputs[:, 0].astype(np.float64)))
+    held = outputs.astype(np.float64)
     loss = objective.loss(Tensor(outputs), Tensor(label)).asnumpy()
-    np.testing.assert_allclose(loss, expected(outputs.astype(np.float64), held, label, risk, largest), rtol=1e-5)
+    np.testing.assert_allclose(loss, expected(held, held, label, risk, largest), rtol=1e-5)
     found = ops.grad(Total(objective))(Tensor(outputs), Tensor(label)).asnumpy()
     check_gradient(found, lambda x: expected(x, held, label, risk, largest).sum(), outputs)
 

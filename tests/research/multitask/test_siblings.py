@@ -52,6 +52,23 @@ def test_the_gradients_of_siblings_differ_after_a_step(name: str) -> None:
             assert np.abs(one - other).max() > 1e-3 * np.abs(change).max(), cell.weight.name
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_of_chosen_labels_is_that_of_data_with_these_alone(name: str) -> None:
+    model, more = find_model(name), Features.flat(2, TABLE_SIZES, labels=("buy", "like", "click"))
+    chosen = model.settings(tasks=LABELS)
+    few = Features.flat(2, TABLE_SIZES, labels=LABELS)
+    of_more, of_few = (
+        {weight.name: weight.shape for weight in model.network(settings, features).get_parameters()}
+        for settings, features in ((chosen, more), (model.settings(), few))
+    )
+    assert of_more == of_few
+    targets = model.objective(chosen, more).targets
+    assert [(target.name, target.label) for target in targets[:2]] == [("click", 2), ("buy", 0)]
+    assert [target.name for target in targets] == [
+        target.name for target in model.objective(model.settings(), few).targets
+    ]
+
+
 CENSUS = Features.flat(7, (15,) * 31 + (31,), labels=("income", "never_married"))
 """As many columns and ids as torch-rechub's Census-Income data: 496 ids, 32 fields, 7 numbers."""
 NUMBERLESS = Features.flat(0, CENSUS.table_sizes, labels=CENSUS.labels)
