@@ -52,16 +52,17 @@ class HalvesMultiplied(Linear):
 class FieldGate(nn.Cell):
     """x (B, n, D) -> x times gates, each a linear function of the same number of all n vectors; they are 1 at first."""
 
-    def __init__(self, vectors: int) -> None:
+    def __init__(self, vectors: int, width: int) -> None:
         super().__init__()
         self.weight = Parameter(initializer("zeros", (vectors, vectors), ms.float32))
         self.bias = Parameter(initializer("ones", (vectors,), ms.float32))
-        self.vectors, self.multiply, self.add_bias = vectors, Product(ops.MatMul()), AddBias()
+        self.vectors, self.shape = vectors, (-1, width, vectors)
+        self.multiply, self.add_bias = Product(ops.MatMul()), AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        across = x.transpose(0, 2, 1)
-        gates = self.add_bias(self.multiply(across.reshape(-1, self.vectors), self.weight), self.bias)
-        return x * gates.reshape(across.shape).transpose(0, 2, 1)
+        across = x.transpose(0, 2, 1).reshape(-1, self.vectors)
+        gates = self.add_bias(self.multiply(across, self.weight), self.bias)
+        return x * gates.reshape(self.shape).transpose(0, 2, 1)
 
 
 class FinalNet(nn.Cell):
@@ -74,7 +75,7 @@ class FinalNet(nn.Cell):
         super().__init__()
         self.vectors = Vectors(features.vectors, features.dense, settings.embedding_dim)
         self.flat, inputs = self.vectors.flat, self.vectors.flat * (2 if settings.field_gate else 1)
-        self.gate = FieldGate(self.vectors.count) if settings.field_gate else None
+        self.gate = FieldGate(self.vectors.count, settings.embedding_dim) if settings.field_gate else None
         self.block_1 = self.block(inputs, settings.block_1, settings)
         self.block_2 = self.block(self.flat, settings.block_2, settings) if settings.block_2 else None
         self.concat = ops.Concat(axis=1)

@@ -31,6 +31,7 @@ class SelfAttention(nn.Cell):
         self.vectors, self.inputs, self.units, self.heads = vectors, inputs, units, heads
         self.factor = (units // heads) ** -0.5 if scaled else 1.0
         self.query, self.key, self.value = (Linear(inputs, units, bias=False) for _ in range(3))
+        self.weights, self.each = (-1, heads, vectors, vectors), (-1, heads * vectors * vectors)
         self.dropout = Dropout(heads * vectors * vectors, dropout)
         self.score, self.mix, self.softmax = ops.BatchMatMul(transpose_b=True), ops.BatchMatMul(), ops.Softmax(axis=-1)
 
@@ -38,8 +39,7 @@ class SelfAttention(nn.Cell):
         x = x.reshape(-1, self.inputs)
         query, key, value = self.in_heads(self.query(x)), self.in_heads(self.key(x)), self.in_heads(self.value(x))
         weights = self.softmax(self.score(query, key) * self.factor)
-        shape = weights.shape
-        weights = self.dropout(weights.reshape(-1, self.heads * self.vectors * self.vectors), rows).reshape(shape)
+        weights = self.dropout(weights.reshape(self.each), rows).reshape(self.weights)
         return self.mix(weights, value).transpose(0, 2, 1, 3).reshape(-1, self.units)
 
     def in_heads(self, x: Tensor) -> Tensor:
