@@ -56,6 +56,15 @@ def build(model: str, preset: str, features: Features, **flags: object) -> Train
         ("xdeepfm", "frappe_x1_cin", 147_984),
         ("autoint", "frappe_x1", 306_051),
         ("autoint_plus", "frappe_x1", 622_180),
+        ("ffm", "frappe_x1", 490_400),
+        ("destine", "frappe_x1", 623_346),
+        ("aoanet", "frappe_x1", 418_331),
+        ("fat_deepffm", "frappe_x1", 1_060_702),  # this and the next five derived, as nothing is published
+        ("deepfefm", "frappe_x1", 443_381),
+        ("ifm", "frappe_x1", 119_312),
+        ("difm", "frappe_x1", 120_712),
+        ("gatenet", "frappe_x1", 895_501),
+        ("flen", "frappe_x1", 423_418),
         ("finalmlp", "frappe_x1", 253_272),  # published: 253,392, with a row more a field for padding
         ("finalnet", "frappe_x1", 256_691),  # published: 256,791, likewise
         ("finalnet", "frappe_x1_2b", 338_402),  # published: 338,502, likewise

@@ -13,14 +13,14 @@ class Bilinear(nn.Cell):
     """(x_i W) * x_j for all pairs i < j: x (B, n, D) -> (B, n (n - 1) / 2, D), in the order of utils.layers.pairs.
 
     Source: Huang et al. 2019, arXiv 1905.09433, section 3.3. W is, by `matrices`, one for "all", one for "each" left
-    vector, or one for each "pair"; each is drawn by itself, Xavier-normal.
+    vector, or one for each "pair"; each is drawn by itself, Xavier-normal. `symmetric`: W + WT instead of a pair's W.
     """
 
-    def __init__(self, vectors: int, width: int, matrices: str) -> None:
+    def __init__(self, vectors: int, width: int, matrices: str, *, symmetric: bool = False) -> None:
         super().__init__()
         self.pairs, self.width, self.vectors = Pairs(vectors), width, vectors
         self.of_all = Linear(width, width, bias=False) if matrices == "all" else None
-        self.of_pair = matrices == "pair"
+        self.of_pair, self.symmetric = matrices == "pair", symmetric
         if matrices != "all":
             count = self.pairs.count if self.of_pair else vectors - 1
             self.weight = Parameter(initializer(Normal(width**-0.5), (count, width, width), ms.float32))
@@ -39,4 +39,5 @@ class Bilinear(nn.Cell):
 
     def by_matrices(self, x: Tensor) -> Tensor:
         """x (B, m, D), each of the m vectors times its matrix."""
-        return self.multiply(x.transpose(1, 0, 2), self.weight).transpose(1, 0, 2)
+        weight = self.weight + self.weight.transpose(0, 2, 1) if self.symmetric else self.weight
+        return self.multiply(x.transpose(1, 0, 2), weight).transpose(1, 0, 2)

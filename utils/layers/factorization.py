@@ -1,6 +1,8 @@
 """Factorization machines: all pairs' products, summed."""
 
-from mindspore import Tensor, nn
+import mindspore as ms
+from mindspore import Parameter, Tensor, nn
+from mindspore.common.initializer import initializer
 
 from utils.layers.products import SumFields
 
@@ -53,3 +55,21 @@ class BiInteraction(nn.Cell):
     def construct(self, vectors: Tensor) -> Tensor:
         total = self.sum_vectors(vectors)
         return 0.5 * (total * total - self.sum_vectors(vectors * vectors))
+
+
+class RowFactorsFM(nn.Cell):
+    """A factorization machine of weights and vectors that have a factor in each row.
+
+    weights (B, n, 1), vectors (B, n, D), factors (B, n) -> a bias + the sum of factor times weight + the sum over all
+    pairs of the dot products of factor times vector: (B, 1). Source: Yu et al. 2019, DOI 10.24963/ijcai.2019/203,
+    equation 9.
+    """
+
+    def __init__(self, vectors: int, width: int) -> None:
+        super().__init__()
+        self.vectors, self.second_order = vectors, FMSecondOrder(vectors, width)
+        self.bias = Parameter(initializer("zeros", (1,), ms.float32))
+
+    def construct(self, weights: Tensor, vectors: Tensor, factors: Tensor) -> Tensor:
+        first_order = (weights.reshape(-1, self.vectors) * factors).sum(1, keepdims=True)
+        return first_order + self.second_order(vectors * factors.reshape(-1, self.vectors, 1)) + self.bias

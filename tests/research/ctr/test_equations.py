@@ -11,6 +11,7 @@ from tests.research.ctr.equations import attention, crosses, deep, factorization
 from tests.research.ctr.reference import Net, net_of
 
 NARROW, DEEP = {"embedding_dim": 4}, {"embedding_dim": 6, "mlp": (5, 3)}
+WIDE = {"embedding_dim": 6, "mlp": (16, 8)}
 NORMED = {"embedding_dim": 4, "mlp": (7,), "batch_norm": True, "dropout": 0.5}
 ATTENTION = NARROW | {"attention_layers": 2, "attention_dim": 6, "heads": 2, "scaled": True, "layer_norm": True}
 FINAL = NARROW | {
@@ -32,6 +33,21 @@ MODELS: dict[str, tuple[Callable[[Net], np.ndarray], list[dict]]] = {
     "xdeepfm": (deep.xdeepfm, [NORMED | {"cin": (5,)}, DEEP | {"cin": (3, 4), "deep": False}]),
     "autoint": (attention.autoint, [ATTENTION, {"embedding_dim": 6, "attention_dim": 6, "heads": 3}]),
     "autoint_plus": (attention.autoint_plus, [ATTENTION | NORMED, ATTENTION | DEEP | {"attention_layers": 1}]),
+    "ffm": (factorization.ffm, [NARROW, {"embedding_dim": 6}]),
+    "fat_deepffm": (factorization.fat_deepffm, [NORMED, DEEP | {"reduction_ratio": 4.0}]),
+    "deepfefm": (factorization.deepfefm, [NORMED, DEEP]),
+    "ifm": (factorization.ifm, [NORMED, DEEP]),
+    "difm": (attention.difm, [NORMED, DEEP | {"heads": 3}]),
+    "destine": (
+        attention.destine,
+        [NORMED | {"attention_layers": 2, "attention_dim": 5}, DEEP | {"attention_dim": 6, "heads": 2}],
+    ),
+    "aoanet": (crosses.aoanet, [NORMED | {"interaction_layers": 2}, DEEP | {"subspaces": 3}]),
+    "gatenet": (
+        gated.gatenet,
+        [NORMED, WIDE | {"embedding_gate": "bit"}, WIDE | {"embedding_gate": "sum", "hidden_gate": False}],
+    ),
+    "flen": (deep.flen, [NORMED, DEEP | {"groups": ("field_2+field_0", "field_1")}]),
     "finalmlp": (
         gated.finalmlp,
         [FINAL | {"batch_norm": True}, FINAL | {"embedding_dim": 6, "context_2": ("field_0", "field_3")}],
@@ -75,7 +91,7 @@ def mode(request: pytest.FixtureRequest) -> Iterator[None]:
 def test_it_equals_its_papers_equations(model: str, settings: dict, dense: int) -> None:
     net = net_of(model_named(model), dense, settings)
     expected = MODELS[model][0](net)
-    assert (expected.std(0) > 0.01).all()
+    assert (expected.std(0) > 0.003).all()
     np.testing.assert_allclose(net.case.outputs(), expected.reshape(len(expected), -1), rtol=1e-5, atol=1e-5)
 
 

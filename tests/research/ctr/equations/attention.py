@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.research.ctr.equations.factorization import machine_of_rows
 from tests.research.ctr.reference import Net, flat, relu
 from tests.research.reference import softmax
 
@@ -36,3 +37,28 @@ def autoint(net: Net) -> np.ndarray:
 
 def autoint_plus(net: Net) -> np.ndarray:
     return interacting(net) + net.mlp(flat(net.vectors()))[:, 0]
+
+
+def difm(net: Net) -> np.ndarray:
+    vectors = net.vectors()
+    attended = heads_attention(net, vectors, "attention", net.settings.heads, scaled=True)
+    attended = relu(attended + vectors @ net.weights["residual.weight"])
+    by_numbers = net.mlp(flat(vectors), hidden=True) @ net.weights["by_numbers.weight"]
+    return machine_of_rows(net, flat(attended) @ net.weights["by_vectors.weight"] + by_numbers)
+
+
+def destine(net: Net) -> np.ndarray:
+    settings, x = net.settings, net.vectors()
+    units = settings.attention_dim // settings.heads
+    for layer in range(settings.attention_layers):
+        name, parts = f"layers.{layer}", []
+        query, key, value, rest, unary = (
+            net.linear(x, f"{name}.{part}") for part in ("query", "key", "value", "residual", "unary")
+        )
+        for head in range(settings.heads):
+            own = slice(head * units, (head + 1) * units)
+            q, k = (one[..., own] - one[..., own].mean(1, keepdims=True) for one in (query, key))
+            pair = softmax(np.einsum("biu,bju->bij", q, k) / np.sqrt(units))
+            parts.append((pair + softmax(unary[..., head])[:, None]) @ value[..., own])
+        x = np.concatenate(parts, 2) + rest
+    return net.linear(flat(x), "combine")[:, 0] + net.mlp(flat(net.vectors()))[:, 0]

@@ -31,3 +31,17 @@ def gdcn(net: Net) -> np.ndarray:
     if net.settings.structure == "stacked":
         return net.linear(net.mlp(x, hidden=True), "combine")[:, 0]
     return net.linear(np.concatenate([x, net.mlp(first, hidden=True)], 1), "combine")[:, 0]
+
+
+def aoanet(net: Net) -> np.ndarray:
+    """Subspace by subspace, with the outer products."""
+    first = given = net.vectors()
+    for layer in range(net.settings.interaction_layers):
+        alpha, weight, h = (net.weights[f"interactions.{layer}.{name}"] for name in ("alpha", "weight", "h"))
+        alpha = alpha.reshape(given.shape[1], first.shape[1], -1)
+        subspaces = []
+        for s in range(net.settings.subspaces):
+            fused = np.einsum("mn,bnk,bml->bkl", alpha[..., s], first, given)
+            subspaces.append((weight[s] * fused) @ h[s, 0])
+        given = np.stack(subspaces, 1)
+    return net.linear(np.concatenate([net.mlp(flat(first), hidden=True), flat(given)], 1), "combine")[:, 0]

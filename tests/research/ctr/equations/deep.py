@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.research.ctr.reference import Net, flat, pairs
+from tests.research.ctr.reference import Net, flat, pairs, relu
 
 
 def dnn(net: Net) -> np.ndarray:
@@ -44,3 +44,20 @@ def afn(net: Net) -> np.ndarray:
 def afn_plus(net: Net) -> np.ndarray:
     deep = net.mlp(flat(net.vectors(1, "deep_vectors")), "deep_mlp")
     return net.linear(np.concatenate([products_of_powers(net), deep], 1), "combine")[:, 0]
+
+
+def flen(net: Net) -> np.ndarray:
+    """The groups: those that are named, or thirds of the features, in their order."""
+    vectors = net.vectors()
+    count = vectors.shape[1]
+    groups = [[0, 2], [1], [3, *range(4, count)]] if net.settings.groups else [[0, 1], [2], [3]]
+    sums = [vectors[:, group].sum(1) for group in groups]
+    field_wise = np.zeros_like(sums[0])
+    for place, (i, j) in enumerate(pairs(len(groups))):
+        field_wise += net.weights["field_wise.between"][place, 0] * sums[i] * sums[j]
+    for place, group in enumerate(groups):
+        of_group = [vectors[:, group[i]] * vectors[:, group[j]] for i, j in pairs(len(group))]
+        field_wise += net.weights["field_wise.within"][place, 0] * sum(of_group)
+    shallow = relu(np.column_stack([net.first_order(1), field_wise]) @ net.weights["linear.weight"])
+    hidden = net.mlp(flat(vectors), hidden=True)
+    return (np.concatenate([shallow, hidden], 1) @ net.weights["combine.weight"])[:, 0]

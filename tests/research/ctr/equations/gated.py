@@ -75,3 +75,18 @@ def fibinet(net: Net) -> np.ndarray:
         for pair, (i, j) in enumerate(pairs(vectors.shape[1])):
             products.append(side[:, i] @ matrix(pair, i) * side[:, j])
     return net.first_order(1) + net.mlp(np.concatenate(products, 1))[:, 0]
+
+
+def gatenet(net: Net) -> np.ndarray:
+    settings, vectors = net.settings, net.vectors()
+    if settings.embedding_gate != "none":
+        inputs = vectors.sum(2, keepdims=True) if settings.embedding_gate == "sum" else vectors
+        vectors = vectors * sigmoid(np.einsum("bni,nio->bno", inputs, net.weights["gate.weight"]))
+    x = flat(vectors)
+    for layer in range(len(settings.mlp) + 1):
+        if layer:
+            x = relu(net.batch_norm(x, f"mlp.norms.{layer - 1}"))
+            if settings.hidden_gate:
+                x = x * np.tanh(x @ net.weights[f"mlp.layers.{layer}.gate.weight"])
+        x = net.linear(x, f"mlp.layers.{layer}")
+    return x[:, 0]
