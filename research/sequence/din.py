@@ -6,10 +6,10 @@ from pathlib import Path
 from mindspore import Tensor, nn, ops
 
 from utils.config import SHARES, WIDTHS, setting
-from utils.errors import InputError
-from utils.features import Features, Field, Sequence
+from utils.features import Features
 from utils.layers.activations import ACTIVATIONS
 from utils.layers.attention import LocalActivation
+from utils.layers.histories import units_of
 from utils.layers.mlp import MLP
 from utils.layers.places import MeanOfPlaces, Parts
 from utils.layers.rows import Rows
@@ -97,41 +97,6 @@ class DIN(nn.Cell):
         if self.dense > 0:
             inputs = (*inputs, dense[:, : self.dense])
         return self.mlp(self.concat(inputs), rows)
-
-
-def units_of(histories: tuple[str, ...], features: Features) -> tuple[tuple[tuple[int, int], ...], ...]:
-    """The attention units, each the places of the sequences beside each other and of the fields that ask them.
-
-    By default a unit for each sequence that has a field's table, asked by the first such field.
-
-    Raises:
-        InputError: there is none, a name is wrong, or sequences beside each other have several lengths.
-    """
-    if not histories:
-        fields = {field.table: place for place, field in reversed(list(enumerate(features.fields)))}
-        sequences = enumerate(features.sequences)
-        units = tuple(((place, fields[one.table]),) for place, one in sequences if one.table in fields)
-        if not units:
-            raise InputError("no sequence of the data has a field's table: name both with --histories=SEQUENCE:FIELD")
-        return units
-    units = ()
-    for text in histories:
-        pairs = [pair.partition(":") for pair in text.split("+")]
-        unit = tuple(
-            (_place(sequence, features.sequences, "sequence"), _place(field, features.fields, "field"))
-            for sequence, _, field in pairs
-        )
-        if len({features.sequences[sequence].length for sequence, _ in unit}) > 1:
-            raise InputError(f"--histories={text}: sequences beside each other must have one length")
-        units = (*units, unit)
-    return units
-
-
-def _place(name: str, among: tuple[Field | Sequence, ...], kind: str) -> int:
-    names = [one.name for one in among]
-    if name not in names:
-        raise InputError(f"--histories: '{name}' is no {kind} of the data; there are {', '.join(names)}")
-    return names.index(name)
 
 
 MODEL = Model(

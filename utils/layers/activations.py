@@ -11,7 +11,7 @@ from utils.layers.rows import Rows
 class Elementwise(nn.Cell):
     """A function of each number by itself."""
 
-    def __init__(self, function: ops.Primitive) -> None:
+    def __init__(self, function: ops.Primitive | nn.Cell) -> None:
         super().__init__(auto_prefix=False)
         self.function = function
 
@@ -33,6 +33,7 @@ class PReLU(nn.Cell):
 
 ACTIVATIONS = {
     "relu": lambda units: Elementwise(ops.ReLU()),
+    "leaky_relu": lambda units: Elementwise(nn.LeakyReLU(0.01)),
     "prelu": PReLU,
     "dice": Dice,
     "sigmoid": lambda units: Elementwise(ops.Sigmoid()),

@@ -1,0 +1,67 @@
+"""Networks of behaviour from their papers' equations. Each takes a Row and gives its logit (1,)."""
+
+import numpy as np
+
+from tests.research.reference import softmax
+from tests.research.sequence.reference import Row
+
+
+def position(row: Row, name: str) -> np.ndarray:
+    """The vectors of the tokens' positions (n, D)."""
+    table, tokens = row.weights[f"{name}.weight"], len(row.items)
+    if row.settings.positions == "rank":
+        buckets = [tokens - place - 1 for place in range(tokens)]
+    else:
+        buckets = [0 if age < 1 else 1 + int(np.log2(age)) for age in row.ages]
+    return table[np.minimum(np.array(buckets, int), len(table) - 1)]
+
+
+def attention(row: Row, x: np.ndarray, name: str) -> np.ndarray:
+    """Each place looks at all, head by head (n, D)."""
+    query, key, value = (row.linear(x, f"{name}.{part}") for part in ("query", "key", "value"))
+    heads = []
+    for head in np.split(np.arange(x.shape[1]), row.settings.heads):
+        scores = query[:, head] @ key[:, head].T / np.sqrt(len(head))
+        heads.append(softmax(scores) @ value[:, head])
+    return row.linear(np.concatenate(heads, 1), f"{name}.output")
+
+
+def bst(row: Row) -> np.ndarray:
+    name = "transformers.0"
+    items = np.concatenate((row.history, position(row, f"{name}.positions")), 1)
+    shown = np.concatenate((row.query[None], row.weights[f"{name}.now"]), 1)
+    x = np.concatenate((items, shown))
+    for i in range(row.settings.blocks):
+        block = f"{name}.blocks.{i}"
+        x = row.layer_norm(x + attention(row, x, f"{block}.attention"), f"{block}.norms.0")
+        x = row.layer_norm(x + row.mlp(x, f"{block}.feed_forward", slope=0.01), f"{block}.norms.1")
+    return row.mlp(np.concatenate((row.rest, x[-1])), slope=0.01)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def gru(row: Row, x: np.ndarray, shares: np.ndarray, name: str, *, replaces_gate: bool = False) -> list[np.ndarray]:
+    """The states before the first token and after each; a share scales the update gate, or takes its place."""
+    units = row.weights[f"{name}.candidate_of_state"].shape[0]
+    states = [np.zeros(units)]
+    for item, share in zip(x, shares, strict=True):
+        gates = row.linear(item, f"{name}.gates_of_input") + states[-1] @ row.weights[f"{name}.gates_of_state"]
+        reset, update = sigmoid(gates[:units]), sigmoid(gates[units:])
+        recurrent = states[-1] @ row.weights[f"{name}.candidate_of_state"]
+        candidate = np.tanh(row.linear(item, f"{name}.candidate_of_input") + reset * recurrent)
+        update = share if replaces_gate else share * update
+        states.append((1 - update) * states[-1] + update * candidate)
+    return states
+
+
+def dien(row: Row) -> np.ndarray:
+    name, recurrence = "interests.0", row.settings.recurrence
+    states = np.array(gru(row, row.history, np.ones(len(row.items)), f"{name}.extractor")[1:])
+    states = states.reshape(-1, len(row.query))
+    attention = softmax(states @ row.weights[f"{name}.weight"] @ row.query) if len(states) else np.zeros(0)
+    if recurrence == "aigru":
+        states, attention = attention[:, None] * states, np.ones(len(states))
+    evolved = gru(row, states, attention, f"{name}.evolution", replaces_gate=recurrence == "agru")
+    return row.mlp(np.concatenate((row.rest, evolved[-1])))
