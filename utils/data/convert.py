@@ -6,6 +6,7 @@ from pathlib import Path
 
 from utils.config import PreprocessSettings, load_settings
 from utils.data.check_schema import described_rows
+from utils.data.checksums import sha256_of
 from utils.data.inputs import find_rows, fit_or_reuse, open_rows
 from utils.data.manifest import (
     LARGEST_TABLE,
@@ -15,7 +16,6 @@ from utils.data.manifest import (
     DataSequence,
     DataSplit,
     DataTable,
-    sha256_of,
 )
 from utils.data.output import check_space, replaced_folder
 from utils.data.passes import RawRows, write

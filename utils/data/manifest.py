@@ -9,12 +9,12 @@ import hashlib
 import json
 import re
 import shutil
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from utils.data.checksums import sha256_of
 from utils.data.dense import DenseTransform, needs_statistics
 from utils.data.schema import LONGEST_SEQUENCE, TRANSFORMS
 from utils.data.schema_file import SCHEMA_FILE
@@ -225,24 +225,6 @@ def copy_serving_files(source: Path, target: Path) -> None:
     for name in SERVING_FILES:
         shutil.copyfile(source / name, target / name)
         (target / name).chmod(0o644)
-
-
-def sha256_of(path: Path) -> str:
-    """A file's SHA-256, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-def crc32_of(path: Path) -> str:
-    """A file's CRC-32, eight hex digits; several times as fast as SHA-256."""
-    value = 0
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            value = zlib.crc32(piece, value)
-    return f"{value:08x}"
 
 
 def _sha256_of_json(values: Any) -> str:

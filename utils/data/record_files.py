@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 from numba import njit
 
-from utils.data.manifest import PADDING, RECORDS_FILE, DataManifest, crc32_of
+from utils.data.checksums import crc32_of
+from utils.data.manifest import PADDING, RECORDS_FILE, DataManifest
 from utils.data.order import Order
 from utils.errors import InputError
 

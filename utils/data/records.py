@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data.manifest import RECORDS_FILE, DataFile, DataSplit, crc32_of
+from utils.data.checksums import crc32_of
+from utils.data.manifest import RECORDS_FILE, DataFile, DataSplit
 from utils.data.mindrecord import MindRecordPages
 from utils.data.record_files import RECORD, RecordLayout, rest_crc32
 

@@ -5,10 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from utils.data.kernels import (
+from utils.data.kernels import NEWLINE
+from utils.data.parsing import (
     FIRST_LABEL,
     IGNORED,
-    NEWLINE,
     WRONG_COLUMNS,
     WRONG_COUNT,
     WRONG_LABEL,

@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from mindspore.train.mind_ir_pb2 import ModelProto as MindIR
 
-from utils.data.manifest import crc32_of
+from utils.data.checksums import crc32_of
 from utils.errors import InputError
 
 _KEY = "exported_for"
