@@ -22,7 +22,7 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 from tests.helpers import features_for, model_named
 from utils.config import TrainSettings, from_dict
 from utils.embedding.capacity import Ladder
-from utils.features import Features
+from utils.features import Features, Sequence
 from utils.training.build import Training
 from utils.training.running import OneRankScorer
 
@@ -112,10 +112,12 @@ def _training(case: Case) -> Training:
 
 
 def _features(case: Case) -> Features:
-    """Those of a model of sequences are of its kind; tables of several sizes are for all others."""
+    """Those of a model of sequences are of its kind; all others get tables of several sizes, and beside dense columns
+    a sequence."""
     if model_named(case.model).takes_sequences:
         return replace(features_for(case.model), dense=case.dense_columns)
-    return Features.flat(case.dense_columns, TABLE_SIZES)
+    sequences = (Sequence("tags", 1, len(TABLE_SIZES), 3),) if case.dense_columns else ()
+    return Features.flat(case.dense_columns, TABLE_SIZES, sequences=sequences)
 
 
 def _compiled(cell: nn.Cell, inputs: tuple[Tensor, ...], folder: Path) -> set[str]:

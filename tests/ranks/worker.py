@@ -10,7 +10,7 @@ import sys
 
 import numpy as np
 
-from tests.helpers import model_named
+from tests.helpers import features_for, model_named
 from tests.sequence_model import SEQUENCE, drawn, sequence_features
 from utils.config import DeviceSettings, TrainSettings, from_dict
 from utils.data.order import Part
@@ -35,12 +35,14 @@ def main(jobs_path: str, output: str) -> None:
 
 def train(job: dict, rank: int, ranks: int) -> dict[str, np.ndarray]:
     """Train the job's global batches, of `rows` rows each, on a CPU with the kernels of its `target`."""
-    model = SEQUENCE if job["model"] == SEQUENCE.name else model_named(job["model"])
+    model, features = SEQUENCE, sequence_features()
+    if job["model"] != SEQUENCE.name:
+        model, labels = model_named(job["model"]), features_for(job["model"]).labels
+        features = Features.flat(job["dense"], tuple(job["table_sizes"]), labels=labels)
+        if job["ids"] == SEQUENCES:
+            features = sequence_features(labels=labels)
     settings = from_dict(TrainSettings, job["settings"], "settings")
     network = from_dict(model.settings, job["network"], "network")
-    features = Features.flat(job["dense"], tuple(job["table_sizes"]))
-    if job["ids"] == SEQUENCES:
-        features = sequence_features(labels=("click", "buy") if model is SEQUENCE else ("click",))
     training = Training(model, network, features, settings, job["target"])
     found = arrays("start", training, rank)
     part = Part(job["global_batch"] // ranks, rank, ranks)
@@ -73,7 +75,7 @@ def global_batch(kind: str, step: int, rows: int, features: Features) -> tuple[n
     generator = np.random.default_rng(step)
     ids = IDS[kind](generator, step, rows, np.array(features.table_sizes)).astype(np.int32)
     values = generator.random((rows, features.dense), dtype=np.float32)
-    label = (generator.random((rows, 1)) < 0.3).astype(np.float32)
+    label = (generator.random((rows, len(features.labels))) < 0.3).astype(np.float32)
     return ids, values, label
 
 
