@@ -10,7 +10,7 @@ from mindspore.common.initializer import Normal, initializer
 from utils.config import WIDTHS, setting
 from utils.features import Features, Sequence
 from utils.layers.activations import ACTIVATIONS
-from utils.layers.histories import Histories, HistorySettings
+from utils.layers.histories import Histories, HistorySettings, sequences_of
 from utils.layers.mlp import MLP
 from utils.layers.positions import Positions, PositionSettings
 from utils.layers.rows import Rows
@@ -72,7 +72,7 @@ class BST(nn.Cell):
         self.histories = Histories(settings, features)
         self.transformers = nn.CellList(
             [
-                Transformer(tuple(features.sequences[place] for place, _ in unit), width, settings)
+                Transformer(sequences_of(unit, features), width, settings)
                 for unit, width in zip(self.histories.units, self.histories.widths, strict=True)
             ]
         )

@@ -94,6 +94,11 @@ def units_of(histories: tuple[str, ...], features: Features) -> tuple[Unit, ...]
     return units
 
 
+def sequences_of(unit: Unit, features: Features) -> tuple[Sequence, ...]:
+    """A unit's sequences, which lie beside each other."""
+    return tuple(features.sequences[place] for place, _ in unit)
+
+
 def numbers_beside(history: tuple[Sequence, ...], name: str, flag: str) -> int:
     """The first dense column of the numbers of that name beside any of the sequences.
 

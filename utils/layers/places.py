@@ -67,13 +67,13 @@ class Score(Linear):
     by the number of rows on a CPU; a second column, of zeros, makes it one with a matrix.
     """
 
-    def __init__(self, units: int) -> None:
-        super().__init__(units, 1)
+    def __init__(self, units: int, *, bias: bool = True) -> None:
+        super().__init__(units, 1, bias=bias)
         self.concat = ops.Concat(axis=1)
 
     def construct(self, x: Tensor) -> Tensor:
-        both = self.multiply(x, self.concat((self.weight, ops.zeros_like(self.weight))))
-        return self.add_bias(both[:, :1], self.bias)
+        score = self.multiply(x, self.concat((self.weight, ops.zeros_like(self.weight))))[:, :1]
+        return score if self.bias is None else self.add_bias(score, self.bias)
 
 
 class SumPlaces(nn.Cell):

@@ -65,3 +65,22 @@ def dien(row: Row) -> np.ndarray:
         states, attention = attention[:, None] * states, np.ones(len(states))
     evolved = gru(row, states, attention, f"{name}.evolution", replaces_gate=recurrence == "agru")
     return row.mlp(np.concatenate((row.rest, evolved[-1])))
+
+
+def dmr(row: Row) -> np.ndarray:
+    name = "matches.0"
+    items = np.concatenate((row.history, position(row, f"{name}.positions")), 1)
+
+    def scores(which: str, query: np.ndarray | float) -> np.ndarray:
+        return (
+            np.tanh(row.linear(items, f"{name}.{which}.of_items") + query) @ row.weights[f"{name}.{which}.score.weight"]
+        )[:, 0]
+
+    def weighted(scores: np.ndarray) -> np.ndarray:
+        return softmax(scores) @ row.history if len(scores) else np.zeros(len(row.query))
+
+    user = row.linear(weighted(scores("of_user", 0.0)), f"{name}.to_match")
+    user = np.where(user > 0, user, row.weights[f"{name}.activation.slope"] * user)
+    of_items = scores("towards_item", row.linear(row.query, f"{name}.towards_item.of_query"))
+    relevances = [user @ row.matched.ravel(), of_items.sum()]
+    return row.mlp(np.concatenate((row.rest, weighted(of_items), relevances)))

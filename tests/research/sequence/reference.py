@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from mindspore import Tensor
 
-from tests.research.reference import ROWS, Case, drawn_for, mask_of
+from tests.research.reference import ROWS, Case, mask_of
+from utils.embedding.inputs import table_inputs
 from utils.features import Features, Field, Sequence
 from utils.model import Model
 
@@ -40,6 +41,8 @@ class Row:
     ages: np.ndarray
     """(n,)."""
     dense: np.ndarray
+    matched: np.ndarray | None = None
+    """Of the second table, if the model has one."""
 
     @property
     def query(self) -> np.ndarray:
@@ -75,16 +78,20 @@ class Row:
 
 def net_of(model: Model, features: Features, **settings: Any) -> Case:
     """A network of random weights of both signs, none at 0 or 1, and rows of 0 to 5 tokens with ages up to 364."""
-    case, random = drawn_for(model, features, **settings), np.random.default_rng(6)
-    for parameter in case.network.get_parameters():
+    random, chosen = np.random.default_rng(6), model.settings(**settings)
+    network = model.network(chosen, features)
+    for parameter in network.get_parameters():
         size = random.uniform(0.3, 1, parameter.shape) * random.choice((-1, 1), parameter.shape)
         parameter.set_data(Tensor((size / np.sqrt(np.prod(parameter.shape[:-1]))).astype(np.float32)))
     mask = mask_of(features, np.arange(ROWS))
-    vectors = tuple(random.standard_normal(one.shape, np.float32) * mask[:, :, None] for one in case.embeddings)
+    vectors = []
+    for table in model.tables(chosen, features):
+        columns = list(table_inputs(features, table.inputs).columns)
+        vectors.append(random.standard_normal((ROWS, len(columns), table.width), np.float32) * mask[:, columns, None])
     first, length = features.columns_of("items")
-    dense = case.dense.copy()
-    dense[:, features.dense :] = random.integers(0, 365, (ROWS, length)) * mask[:, first : first + length]
-    return Case(case.network, vectors, dense, mask)
+    ages = random.integers(0, 365, (ROWS, length)) * mask[:, first : first + length]
+    dense = np.concatenate((random.standard_normal((ROWS, features.dense)), ages), 1).astype(np.float32)
+    return Case(network, tuple(vectors), dense, mask)
 
 
 def rows_of(case: Case, features: Features, settings: Any) -> list[Row]:
@@ -100,25 +107,24 @@ def rows_of(case: Case, features: Features, settings: Any) -> list[Row]:
         tokens = places["items"].stop - places["items"].start
         histories = [vectors[b, places[name]] for name in ("items", "categories", "tags")]
         ages = dense[b, features.dense :][:tokens]
-        rows.append(Row(weights, settings, vectors[b, : len(FIELDS)], *histories, ages, dense[b, : features.dense]))
+        fields, matched = vectors[b, : len(FIELDS)], [one[b].astype(np.float64) for one in case.embeddings[1:]]
+        rows.append(Row(weights, settings, fields, *histories, ages, dense[b, : features.dense], *matched))
     return rows
 
 
 def lengthened(case: Case, model: Model, more: int, *, dense: int, **settings: Any) -> Case:
     """The same rows and weights with `more` places of padding behind each of the histories of features_of()."""
     short, long = features_of(dense=dense), features_of(5 + more, dense=dense)
-    places = [long.columns_of(name)[0] + place for name, first, length in
-              ((field.name, i, 1) for i, field in enumerate(FIELDS)) for place in range(length)]  # fmt: skip
+    places = list(range(len(FIELDS)))
     for sequence in short.sequences:
-        places += [long.columns_of(sequence.name)[0] + place for place in range(sequence.length)]
+        first, _ = long.columns_of(sequence.name)
+        places += range(first, first + sequence.length)
     network = model.network(model.settings(**settings), long)
     for to, source in zip(network.get_parameters(), case.network.get_parameters(), strict=True):
         to.set_data(Tensor(source.asnumpy()))
     mask = np.zeros((ROWS, len(long.columns)), np.float32)
     mask[:, places] = case.mask
-    embeddings = []
-    for vectors in case.embeddings:
-        embeddings.append(np.zeros((ROWS, len(long.columns), vectors.shape[2]), np.float32))
-        embeddings[-1][:, places] = vectors
+    vectors = np.zeros((ROWS, len(long.columns), case.embeddings[0].shape[2]), np.float32)
+    vectors[:, places] = case.embeddings[0]
     values = np.concatenate((case.dense, np.zeros((ROWS, more), np.float32)), 1)
-    return Case(network, tuple(embeddings), values, mask)
+    return Case(network, (vectors, *case.embeddings[1:]), values, mask)
