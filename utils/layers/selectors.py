@@ -6,6 +6,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Initializer, Uniform, initializer
 
 from utils.layers.experts import Linears
+from utils.layers.products import AddBias
 
 EPSILON = 1e-6
 
@@ -23,15 +24,17 @@ class SmoothStep(nn.Cell):
 
 
 class Fixed(nn.Cell):
-    """(1, width) learned numbers, the same for every row: x (B, n) -> (B, width)."""
+    """Learned numbers (width,), the same for every row: x (B, n) -> (B, width)."""
 
     def __init__(self, width: int, first: Initializer) -> None:
         super().__init__()
-        self.weight = Parameter(initializer(first, (1, width), ms.float32))
-        self.product = ops.MatMul()
+        self.weight = Parameter(initializer(first, (width,), ms.float32))
+        # Added to a product with zeros: in an exported model only the inputs may give the shape of a batch.
+        self.zeros = Tensor(np.zeros((1, width), np.float32))
+        self.product, self.add = ops.MatMul(), AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.product(ops.ones_like(x[:, :1]), self.weight)
+        return self.add(self.product(x[:, :1], self.zeros), self.weight)
 
 
 class Selectors(nn.Cell):
@@ -61,6 +64,7 @@ class Selectors(nn.Cell):
         set_bits = np.arange(experts) >> np.arange(self.bits)[::-1, None] & 1
         self.signs = tuple(Tensor(2.0 * bit - 1, ms.float32) for bit in set_bits)
         self.unset = tuple(Tensor(1.0 - bit, ms.float32) for bit in set_bits)
+        self.one = Tensor(1.0, ms.float32)  # a plain 1 is divided by Reciprocal, which cannot be written to ONNX
         self.step, self.softmax, self.mix = SmoothStep(width), ops.Softmax(axis=-1), ops.BatchMatMul()
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +76,6 @@ class Selectors(nn.Cell):
         gates = self.mix(shares, chosen.reshape(-1, self.selected, self.experts))
         penalty = -self.entropy * (chosen * ops.log(chosen + EPSILON)).sum(1)
         if not self.has_all_codes:
-            penalty = penalty + 1 / (chosen.sum(1) + EPSILON)
+            penalty = penalty + self.one / (chosen.sum(1) + EPSILON)
         penalty = penalty.reshape(-1, self.count * self.selected).sum(1, keepdims=True)
         return gates.reshape(-1, self.count, self.experts), penalty

@@ -1,5 +1,8 @@
 """DSelect-k beside a forward pass in NumPy, selector by selector and bit by bit."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from mindspore import Tensor
@@ -7,7 +10,11 @@ from mindspore import Tensor
 from research.multitask.dselect_k import MODEL
 from tests.layers.reference import normal
 from tests.research.reference import ROWS, TABLE_SIZES, drawn_for, mlp, one_of, softmax
+from utils.config import TrainSettings
+from utils.data.manifest import DataManifest
 from utils.features import Features
+from utils.inference.export import export
+from utils.training.build import Training
 
 CASES = [
     (0, ("click", "buy"), {"experts": 4, "selected": 1, "expert": (6,), "tower": (), "entropy": 0.5}),
@@ -34,7 +41,7 @@ def test_each_task_mixes_what_its_selectors_choose(dense: int, labels: tuple[str
 
     def numbers(name: str) -> np.ndarray:
         if sizes["static_gates"]:
-            return np.repeat(weights[f"gates.{name}.weight"], ROWS, 0)
+            return np.tile(weights[f"gates.{name}.weight"], (ROWS, 1))
         return x @ weights[f"gates.{name}.weight"] + weights[f"gates.{name}.bias"]
 
     steps = smooth_step(numbers("codes").reshape(ROWS, count, selected, bits), WIDE)
@@ -65,3 +72,17 @@ def test_the_penalty_is_a_part_of_the_loss_and_of_no_probability() -> None:
     losses = -np.log(np.where(label > 0, p, 1 - p)).sum(1) + outputs[:, 2]
     np.testing.assert_allclose(objective.loss(Tensor(outputs), Tensor(label)).asnumpy()[:, 0], losses, rtol=1e-5)
     np.testing.assert_allclose(objective.probabilities(Tensor(outputs)).asnumpy(), p, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["served.mindir", "served.onnx"])
+def test_gates_that_are_the_same_for_all_rows_are_exported(
+    tiny_rows: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    """The export is checked against the network, at batch sizes of which none is the example's."""
+    files = tiny_rows("multitask")
+    data = DataManifest.load(files)
+    settings = MODEL.settings(static_gates=True, experts=6)
+    scorer = Training(MODEL, settings, Features.of(data), TrainSettings()).scorer.step
+    written, _ = export(scorer, Features.of(data), data.fingerprint, files, tmp_path / name)
+    assert written == tmp_path / name
