@@ -37,13 +37,17 @@ class BatchNorm(nn.Cell):
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
         if self.training:
             x, mean, variance, count = self.normalize(x, rows[0], self.moving_mean)
-            unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
-            share = ops.stop_gradient(0.1 * ops.minimum(count, 1.0))
-            x = ops.depend(x, self.move(self.moving_mean, ops.stop_gradient(mean), share))
-            x = ops.depend(x, self.move(self.moving_variance, ops.stop_gradient(unbiased), share))
+            x = self.follow(x, mean, variance, count)
         else:
             x = (x - self.moving_mean) / ops.sqrt(self.moving_variance + self.epsilon)
         return x if self.gamma is None else x * self.gamma + self.beta
+
+    def follow(self, x: Tensor, mean: Tensor, variance: Tensor, count: Tensor) -> Tensor:
+        """x as it is; the moving moments follow those of a batch of so many rows."""
+        unbiased = variance * count / ops.maximum(count - 1.0, 1.0)
+        share = ops.stop_gradient(0.1 * ops.minimum(count, 1.0))
+        x = ops.depend(x, self.move(self.moving_mean, ops.stop_gradient(mean), share))
+        return ops.depend(x, self.move(self.moving_variance, ops.stop_gradient(unbiased), share))
 
     def move(self, moving: Parameter, moment: Tensor, share: Tensor) -> Tensor:
         moved = (1.0 - share) * moving + share * moment
