@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from tests.helpers import sklearn_figures
+from tests.helpers import loss_lines, sklearn_figures
 from tests.sequence_model import SEQUENCE, behaviour_data, behaviour_rows
 from tests.training.test_scores import expected_group_auc
 from utils.data.encode import RowEncoder
@@ -50,6 +50,18 @@ def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         flags = [f"--dataset_path={data}", "--epochs=2", "--monitor=buy_auc", "--device_target=CPU"]
         assert train.main(model_in(folder), flags) == 0
     return folder
+
+
+@pytest.mark.slow
+def test_resuming_is_bit_identical(trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "Signals", lambda: SimpleNamespace(received=0))
+    flags = [f"--dataset_path={data}", "--monitor=buy_auc", "--device_target=CPU"]
+    for more in (["--epochs=1"], ["--epochs=2", "--resume"]):
+        assert train.main(model_in(tmp_path), flags + more) == 0
+    assert loss_lines(tmp_path / "loss.log") == loss_lines(trained / "loss.log")
+    resumed, whole = (folder / "checkpoint" / "sequence.ckpt" for folder in (tmp_path, trained))
+    assert resumed.read_bytes() == whole.read_bytes()
 
 
 def probabilities_of(checkpoint: Path, ids: np.ndarray, dense: np.ndarray) -> np.ndarray:

@@ -132,4 +132,5 @@ def test_each_place_has_a_key_of_its_own_that_longer_padding_does_not_change() -
     keys = [Places(length)(Tensor(mask_of(length)), rows_of(4))[1].asnumpy().reshape(4, -1) for length in (5, 9)]
     assert np.array_equal(keys[0], keys[1][:, :5])
     assert len(np.unique(keys[1])) == keys[1].size
-    assert Places(5)(Tensor(mask_of(5)), (rows_of(4)[0], None))[1] is None
+    # Not as a graph: one that is compiled after an export failed gives no None.
+    assert Places(5).construct(Tensor(mask_of(5)), (rows_of(4)[0], None))[1] is None
