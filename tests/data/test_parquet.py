@@ -150,5 +150,8 @@ def test_files_that_are_none(shop: Path) -> None:
     with pytest.raises(InputError, match=r"rows\.parquet: cannot be read as Parquet"):
         converted(shop, shop / "rows.parquet")
     (shop / "rows.csv").write_text("1\n", encoding="utf-8")
+    (shop / "rows.pq").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match=r"is Parquet; give text, or to a conversion a name that ends in \.parquet"):
+        converted(shop, shop / "rows.pq")
     with pytest.raises(InputError, match="holds text and Parquet; give the files of one kind"):
         converted(shop, shop)

@@ -25,7 +25,16 @@ def write(folder: Path, text: str) -> str:
 
 @pytest.mark.parametrize(
     ("name", "columns", "dense", "sparse"),
-    [("criteo", 40, 13, 26), ("census_income", 42, 7, 33), ("adult", 0, 6, 8), ("frappe_x1", 0, 0, 10)],
+    [
+        ("criteo", 40, 13, 26),
+        ("census_income", 42, 7, 33),
+        ("census_income_tasks", 42, 7, 32),
+        ("adult", 0, 6, 8),
+        ("frappe_x1", 0, 0, 10),
+        ("sequence", 6, 0, 2),
+        ("multitask", 12, 3, 7),
+        ("next_item", 0, 0, 3),
+    ],
 )
 def test_shipped_schemas(tmp_path: Path, name: str, columns: int, dense: int, sparse: int) -> None:
     schema = load_schema(name)
@@ -204,7 +213,7 @@ def test_a_value_of_another_type_is_refused_by_its_line(tmp_path: Path) -> None:
 
 
 def test_unknown_schema_names_the_known_ones() -> None:
-    with pytest.raises(InputError, match="census_income, criteo"):
+    with pytest.raises(InputError, match="census_income_tasks, criteo"):
         load_schema("kriteo")
 
 

@@ -122,6 +122,23 @@ def test_every_label_but_the_positive_one_is_0_where_no_negative_is_given() -> N
     assert reasons(b",1,1,t,t", schema)[0][1].startswith("y ''")
 
 
+def test_numbers_from_the_least_on_are_1_and_all_others_0() -> None:
+    schema = replace(SCHEMA, missing="?", labels={"y": LabelRule((">=4",), ())})
+    lines = b"".join(b"%b,1,1,t,t\n" % value for value in (b"4", b"3.999", b"1e1", b"-5", b"+4.0"))
+    assert parse_rows(schema, lines).label[:, 0].tolist() == [1, 0, 1, 0, 1]
+    for value in (b"?", b"", b"five", b"nan"):
+        assert "is no finite number" in reasons(value + b",1,1,t,t", schema)[0][1]
+
+
+def test_a_missing_label_is_none_unless_the_rule_names_it() -> None:
+    for negative, named in (((), False), (("?",), True)):
+        schema = replace(SCHEMA, missing="?", labels={"y": LabelRule(("yes",), negative)})
+        if named:
+            assert parse_rows(schema, b"?,1,1,t,t").label.tolist() == [[0]]
+        else:
+            assert reasons(b"?,1,1,t,t", schema) == [(1, "y '?' is none of yes")]
+
+
 def test_crosses_tell_pairs_apart() -> None:
     schema = replace(SCHEMA, crosses=(("u", "v"),))
     pairs = [(f"{a}", f"{b}") for a in range(100) for b in range(100)]

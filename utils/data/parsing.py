@@ -138,7 +138,7 @@ def _next_field(data, place, delimiter, quote):
 
 
 @_inlined
-def _label(data, start, end, texts, ends, rules, least, label):
+def _label(data, start, end, absent, texts, ends, rules, least, label):
     """1, 0, or -1 for a value that is no label; `rules` says which of the texts are positive, and which negative."""
     if least[label] == least[label]:  # not NaN
         number, right = _number(data, start, end)
@@ -149,7 +149,7 @@ def _label(data, start, end, texts, ends, rules, least, label):
     for which in range(rules[label, 1], rules[label, 2]):
         if _equal(data, start, end, texts, ends[which], ends[which + 1]):
             return 0
-    return 0 if rules[label, 1] == rules[label, 2] and end > start else -1
+    return 0 if rules[label, 1] == rules[label, 2] and not absent else -1
 
 
 @_inlined
@@ -275,7 +275,7 @@ def parse_text(
                     wrong = 0 if right else WRONG_NUMBER
                 else:
                     which = FIRST_LABEL - role
-                    value = _label(data, start, end, texts, ends, rules, least, which)
+                    value = _label(data, start, end, absent, texts, ends, rules, least, which)
                     label[good, which] = max(value, 0)
                     wrong = 0 if value >= 0 else WRONG_LABEL
                 if wrong != 0 and reason == 0:

@@ -27,6 +27,7 @@ _TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".data")
 _SUFFIXES = (*(f"{kind}{packed}" for kind in _TEXT_SUFFIXES for packed in ("", ".gz", ".xz")), parquet.SUFFIX)
 _FOUND_AS = ("train", "origin_data/train")
 _SPLITS = ("train", "valid", "test")
+_PARQUET_MARK = b"PAR1"
 _UTF_8_MARK, _UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -160,7 +161,9 @@ def open_text(path: Path) -> BinaryIO:
         file = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)(path, "rb")
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror}); check the path") from None
-    start = read_checked(path, file.peek, len(_UTF_8_MARK))
+    start = read_checked(path, file.peek, len(_PARQUET_MARK))
+    if start.startswith(_PARQUET_MARK):
+        raise InputError(f"{path}: is Parquet; give text, or to a conversion a name that ends in {parquet.SUFFIX}")
     if start.startswith(_UTF_16_MARKS):
         raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
     if start.startswith(_UTF_8_MARK):
