@@ -3,16 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import mindspore as ms
-from mindspore import Parameter, Tensor, nn, ops
-from mindspore.common.initializer import initializer
+from mindspore import Tensor, nn, ops
 
 from utils.config import setting
 from utils.features import Features, Sequence
-from utils.layers.attention import FAR_BELOW
+from utils.layers.attention import BilinearAttention
 from utils.layers.histories import Histories, HistorySettings
 from utils.layers.mlp import MLP
-from utils.layers.places import TimesVector
 from utils.layers.recurrent import GRU
 from utils.layers.rows import Rows
 from utils.model import Model, Table
@@ -49,15 +46,12 @@ class Interest(nn.Cell):
         self.weighs_input = recurrence == "aigru"
         self.extractor = GRU(self.length, width, width)
         self.evolution = GRU(self.length, width, width, update_gate=recurrence != "agru")
-        self.weight = Parameter(initializer("xavier_normal", (width, width), ms.float32))
-        self.product, self.times = ops.MatMul(transpose_b=True), TimesVector(self.length, width)
-        self.softmax = ops.Softmax(axis=-1)
+        self.attention = BilinearAttention(self.length, width, width)
 
     def construct(self, query: Tensor, history: Tensor, mask: Tensor) -> Tensor:
         mask = mask[:, self.first : self.end]
         states = self.extractor(history, mask)
-        scores = self.times(states, self.product(query, self.weight)).sum(-1)
-        attention = self.softmax(scores + (1.0 - mask) * FAR_BELOW) * mask
+        attention = self.attention(states, query, mask)
         if self.weighs_input:
             states, attention = states * attention.reshape(-1, self.length, 1), mask
         # Padding moves no state: the one at the last place is that of the last token.

@@ -65,3 +65,20 @@ class LocalActivation(nn.Cell):
             scores = self.softmax(scores * self.width**-0.5 + (1.0 - mask) * FAR_BELOW)
         weights = (scores * mask).reshape(-1, 1, self.length)
         return self.pool(weights, history).reshape(-1, self.width)
+
+
+class BilinearAttention(nn.Cell):
+    """softmax_t(h_t W q) over what is there, of h (B, L, width), q (B, query) and mask (B, L): (B, L); else zeros.
+
+    Source: Zhou et al. 2019 (DIEN), arXiv 1809.03672, equation 6; the activation units of Feng et al. 2019 (DSIN).
+    """
+
+    def __init__(self, length: int, width: int, query: int) -> None:
+        super().__init__()
+        self.weight = Parameter(initializer("xavier_normal", (width, query), ms.float32))
+        self.product, self.times = ops.MatMul(transpose_b=True), TimesVector(length, width)
+        self.softmax = ops.Softmax(axis=-1)
+
+    def construct(self, h: Tensor, query: Tensor, mask: Tensor) -> Tensor:
+        scores = self.times(h, self.product(query, self.weight)).sum(-1)
+        return self.softmax(scores + (1.0 - mask) * FAR_BELOW) * mask

@@ -93,3 +93,34 @@ class _Step(nn.Cell):
         d_before = self.product_back(d_gates, of_gates) + self.product_back(d_recurrent, of_candidate)
         d_weights = self.product_of_rows(state, d_gates), self.product_of_rows(state, d_recurrent)
         return d_state - d_moved + d_before, d_gates, d_candidate, d_share.sum(1, keepdims=True), *d_weights
+
+
+class LSTM(nn.Cell):
+    """Long short-term memory, Hochreiter & Schmidhuber 1997, with a forget gate: x (B, L, inputs) -> (B, L, units).
+
+    Gives the states of all places; where the mask (B, L) is 0 a state is the one before it. `backwards` it begins at
+    the last place.
+    """
+
+    def __init__(self, length: int, inputs: int, units: int, *, backwards: bool = False) -> None:
+        super().__init__()
+        self.length, self.inputs, self.units, self.backwards = length, inputs, units, backwards
+        self.of_input = Linear(inputs, 4 * units)
+        self.of_state = Parameter(initializer("xavier_normal", (units, 4 * units), ms.float32))
+        self.product, self.sigmoid, self.tanh = ops.MatMul(), ops.Sigmoid(), ops.Tanh()
+        self.stack, self.unstack = ops.Stack(axis=1), ops.Unstack(axis=1, num=length)
+        self.parts = ops.Split(axis=1, output_num=4)
+
+    def construct(self, x: Tensor, mask: Tensor) -> Tensor:
+        sums = self.unstack(self.of_input(x.reshape(-1, self.inputs)).reshape(-1, self.length, 4 * self.units))
+        here = self.unstack(mask.reshape(-1, self.length, 1))
+        state, states = sums[0][:, : self.units] * 0.0, ()
+        cell = state
+        for i in range(self.length):
+            place = self.length - 1 - i if self.backwards else i
+            put, forget, give, candidate = self.parts(sums[place] + self.product(state, self.of_state))
+            moved = self.sigmoid(forget) * cell + self.sigmoid(put) * self.tanh(candidate)
+            cell = cell + here[place] * (moved - cell)
+            state = state + here[place] * (self.sigmoid(give) * self.tanh(moved) - state)
+            states = (state, *states) if self.backwards else (*states, state)
+        return self.stack(states)

@@ -22,6 +22,11 @@ MODELS: dict[str, tuple[Callable[[Row], np.ndarray], list[dict[str, Any]]]] = {
         [BASE | {"heads": 2, "feed_forward": 5, "position_buckets": 3},
          BASE | {"heads": 3, "feed_forward": 6, "blocks": 2, "positions": "age", "dropout": 0.5}],
     ),
+    "dsin": (
+        equations.dsin,
+        [RELU | {"lstm": 3, "sessions": 2, "session_length": 2},
+         RELU | {"lstm": 2, "heads": 4, "sessions": 3, "session_length": 3, "times": "age", "session_gap": 60.0}],
+    ),
     "dmr": (
         equations.dmr,
         [RELU | {"attention": 3, "position_buckets": 3}, RELU | {"attention": 5, "positions": "age"}],
