@@ -104,6 +104,19 @@ def test_the_same_rows_give_the_same_records(shop: Path, monkeypatch: pytest.Mon
         assert contents(converted(shop, data)) == expected
 
 
+def test_a_folder_can_be_one_table_and_a_file_can_be_empty(shop: Path) -> None:
+    table, folder = as_table(columns()), shop / "data" / "train.parquet"
+    folder.mkdir(parents=True)
+    (folder / "_SUCCESS").write_bytes(b"")
+    pq.write_table(table[:0], folder / "part-0.parquet")
+    pq.write_table(table[:300], folder / "part-1.parquet")
+    pq.write_table(table[300:], folder / "part-2.parquet")
+    pq.write_table(table, shop / "rows.parquet")
+    expected = contents(converted(shop, shop / "rows.parquet"))
+    for data in (folder, folder.parent, f"{folder.parent}/*"):
+        assert contents(converted(shop, data)) == expected
+
+
 def test_columns_are_named_by_the_files_where_the_schema_does_not(shop: Path) -> None:
     (shop / "shop.yaml").write_text(f"{SCHEMA}header: true\n".replace("split: random", "split: files"), "utf-8")
     table = as_table(columns())

@@ -67,13 +67,13 @@ def find_sources(data_path: str, schema: Schema, *, need_train: bool = True) -> 
     """
     folder = Path(data_path)
     if schema.split == "files" and folder.is_dir():
-        sources = tuple(Source((path,), split) for split in _SPLITS if (path := _first_file(folder, (split,))))
+        sources = tuple(Source(_parts(path), split) for split in _SPLITS if (path := _first_file(folder, (split,))))
         if not sources or (need_train and sources[0].split != "train"):
             raise InputError(
                 f"--data_path {data_path}: holds no train.csv or train.txt (plain, .gz or .xz), nor train.parquet"
             )
     else:
-        files = _find_files(data_path)
+        files = tuple(part for path in _find_files(data_path) for part in _parts(path))
         named = files[0].name.partition(".")[0]
         split = None if schema.split != "files" else named if named in _SPLITS and not need_train else "train"
         sources = (Source(files, split),)
@@ -233,7 +233,7 @@ def _find_files(data_path: str) -> tuple[Path, ...]:
                 f"--data_path {data_path}: holds no train.txt, nor any other .txt, .csv, .tsv, .data or .parquet file"
             )
         return tuple(files)
-    files = sorted(Path(name) for name in glob.glob(data_path) if Path(name).is_file())
+    files = sorted(path for path in map(Path, glob.glob(data_path)) if path.is_file() or parquet.is_parquet(path))
     if not files:
         raise InputError(f"--data_path {data_path}: no such file or folder; check the path")
     return tuple(files)
@@ -243,6 +243,12 @@ def _first_file(folder: Path, stems: tuple[str, ...]) -> Path | None:
     """The first of these names that is there, be it a file that can be opened or not."""
     candidates = (folder / f"{stem}{suffix}" for stem in stems for suffix in _SUFFIXES)
     return next((path for path in candidates if os.path.lexists(path)), None)
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """A file, or the files of a folder that is one table of Parquet, as Spark writes it."""
+    parts = sorted(path.glob(f"*{parquet.SUFFIX}")) if parquet.is_parquet(path) and path.is_dir() else []
+    return tuple(parts) or (path,)
 
 
 def _check_distinct(files: list[Path]) -> None:
