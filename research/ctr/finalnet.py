@@ -104,14 +104,18 @@ class TwoBlocks(CrossEntropy):
     Section 2.3. Outputs are the three logits (B, 3); predicted is the mean.
     """
 
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        super().__init__(labels)
+        self.split = ops.Split(axis=1, output_num=3)
+
     def loss(self, outputs: Tensor, label: Tensor) -> Tensor:
-        mean = outputs[:, :1]
+        mean, first, second = self.split(outputs)
         predicted = ops.stop_gradient(self.sigmoid(mean))
-        of_blocks = self.cross_entropy(outputs[:, 1:2], predicted) + self.cross_entropy(outputs[:, 2:], predicted)
+        of_blocks = self.cross_entropy(first, predicted) + self.cross_entropy(second, predicted)
         return self.cross_entropy(mean, label) + of_blocks
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        return self.sigmoid(outputs[:, :1])
+        return self.sigmoid(self.split(outputs)[0])
 
 
 def objective(settings: FinalNetSettings, features: Features) -> Objective:
