@@ -59,7 +59,9 @@ def build(model: str, preset: str, features: Features, **flags: object) -> Train
         ("ffm", "frappe_x1", 490_400),
         ("destine", "frappe_x1", 623_346),
         ("aoanet", "frappe_x1", 418_331),
-        ("fat_deepffm", "frappe_x1", 1_060_702),  # this and the next five derived, as nothing is published
+        ("ccpm", "frappe_x1", 54_089),  # this and the next seven derived, as nothing is published
+        ("fgcnn", "frappe_x1", 879_607),
+        ("fat_deepffm", "frappe_x1", 1_060_702),
         ("deepfefm", "frappe_x1", 443_381),
         ("ifm", "frappe_x1", 119_312),
         ("difm", "frappe_x1", 120_712),

@@ -4,7 +4,7 @@ from mindspore import Tensor, nn, ops
 
 from utils.layers.batch_norm import BatchNorm
 from utils.layers.mlp import Linear
-from utils.layers.rows import Rows
+from utils.layers.rows import Rows, each_times
 
 SMALLEST = 1e-5
 """Logarithms are of numbers at least this large."""
@@ -27,6 +27,6 @@ class Logarithmic(nn.Cell):
 
     def construct(self, vectors: Tensor, rows: Rows) -> Tensor:
         large = ops.maximum(self.abs(vectors), SMALLEST).transpose(0, 2, 1).reshape(-1, self.vectors)
-        present = ops.broadcast_to(rows[0], (-1, self.width)).reshape(-1, 1), None
-        products = self.exp(self.powers(self.of_logarithms(self.log(large), present)))
-        return self.of_products(products, present).reshape(-1, self.outputs)
+        each = each_times(rows, self.width)
+        products = self.exp(self.powers(self.of_logarithms(self.log(large), each)))
+        return self.of_products(products, each).reshape(-1, self.outputs)

@@ -83,6 +83,7 @@ def net_of(model: Model, dense: int, settings: dict[str, Any]) -> Net:
     for parameter in case.network.get_parameters():
         size = random.uniform(0.3, 1, parameter.shape)
         if not parameter.name.endswith("moving_variance"):
-            size = size * random.choice((-1, 1), parameter.shape) / np.sqrt(np.prod(parameter.shape[:-1]))
+            inputs = parameter.shape[1:] if len(parameter.shape) == 4 else parameter.shape[:-1]  # 4: a convolution
+            size = size * random.choice((-1, 1), parameter.shape) / np.sqrt(np.prod(inputs))
         parameter.set_data(Tensor(size.astype(np.float32)))
     return Net(case, model.settings(**settings))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import model_named
-from tests.research.ctr.equations import attention, crosses, deep, factorization, gated
+from tests.research.ctr.equations import attention, convolutions, crosses, deep, factorization, gated
 from tests.research.ctr.reference import Net, net_of
 
 NARROW, DEEP = {"embedding_dim": 4}, {"embedding_dim": 6, "mlp": (5, 3)}
@@ -48,6 +48,14 @@ MODELS: dict[str, tuple[Callable[[Net], np.ndarray], list[dict]]] = {
         [NORMED, WIDE | {"embedding_gate": "bit"}, WIDE | {"embedding_gate": "sum", "hidden_gate": False}],
     ),
     "flen": (deep.flen, [NORMED, DEEP | {"groups": ("field_2+field_0", "field_1")}]),
+    "ccpm": (convolutions.ccpm, [NARROW, {"embedding_dim": 6, "channels": (3, 2), "kernels": (2, 4)}]),
+    "fgcnn": (
+        convolutions.fgcnn,
+        [
+            NORMED | {"channels": (2, 3), "kernel": 3, "new_maps": 1},
+            DEEP | {"channels": (2,), "kernel": 2, "pool": 3, "new_maps": 2},
+        ],
+    ),
     "finalmlp": (
         gated.finalmlp,
         [FINAL | {"batch_norm": True}, FINAL | {"embedding_dim": 6, "context_2": ("field_0", "field_3")}],
