@@ -19,6 +19,7 @@ from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.features import Features, Field, Sequence
 from utils.model import Model
+from utils.objectives import Target
 from utils.training.build import scorer_of
 from utils.training.checkpoint.reading import load_checkpoint
 from utils.training.selection import select_rows
@@ -117,7 +118,7 @@ def trained_rows(data: Path) -> int:
 
 
 def scores(model: str, checkpoint: Path, data: Path, split: str = "") -> tuple[np.ndarray, np.ndarray]:
-    """Labels and probabilities (n, T) of the rows of a split or, without one, of those that training leaves out."""
+    """Labels (n, T) and probabilities (n, K) of a split or, without one, of the rows that training leaves out."""
     manifest = DataManifest.load(data)
     held_out = select_rows(manifest, do_eval=True)
     rows = range(manifest.splits[split].rows) if split else held_out.evaluated
@@ -126,15 +127,24 @@ def scores(model: str, checkpoint: Path, data: Path, split: str = "") -> tuple[n
     return batch.label, scorer(Tensor(batch.ids), Tensor(batch.dense)).asnumpy()
 
 
+def targets_of(model: str, data: Path) -> tuple[Target, ...]:
+    """What a model with its default settings predicts of a data set."""
+    found = model_named(model)
+    return found.objective(found.settings(), Features.of(DataManifest.load(data))).targets
+
+
 def sklearn_figures(
-    labels: np.ndarray, probabilities: np.ndarray, names: tuple[str, ...] = ("label",)
+    labels: np.ndarray, probabilities: np.ndarray, targets: tuple[Target, ...] = (Target("label", 0),)
 ) -> dict[str, float]:
-    """What scikit-learn says of labels (n, T) of these names, and as many probabilities."""
+    """What scikit-learn says of labels (n, T) and the targets' probabilities (n, K); (n,) for one."""
     from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
     found = {}
-    for name, label, probability in zip(names, labels.T, probabilities.T, strict=True):
-        prefix = f"{name}_" if len(names) > 1 else ""
+    labels, probabilities = (array.reshape(len(array), -1) for array in (labels, probabilities))
+    for target, probability in zip(targets, probabilities.T, strict=True):
+        prefix = f"{target.name}_" if len(targets) > 1 else ""
+        scored = slice(None) if target.among is None else labels[:, target.among] == 1
+        label, probability = labels[scored, target.label], probability[scored]
         found[f"{prefix}auc"] = roc_auc_score(label, probability)
         found[f"{prefix}logloss"] = log_loss(label, probability)
         found[f"{prefix}acc"] = accuracy_score(label, probability > 0.5)

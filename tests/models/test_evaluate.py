@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import run_door, scores, sklearn_figures
+from tests.helpers import run_door, scores, sklearn_figures, targets_of
 from tests.models.conftest import Finished, metrics_in
 from utils.data.manifest import DataManifest
 
@@ -22,11 +22,12 @@ def check_equal(trained: Finished, data: Path, folder: Path, split: str, *furthe
     (folder / "rows.txt").write_text("".join(rows), encoding="utf-8")
     inferred = run_door(trained.model, "infer", f"--checkpoint_path={trained.last}", "--input=rows.txt", cwd=folder)
     probabilities = np.array([line.split("\t") for line in inferred.stdout.splitlines()], np.float32)
-    names = DataManifest.load(data).labels
-    labels = np.array([line.split("\t")[: len(names)] for line in rows], int)
+    count = len(DataManifest.load(data).labels)
+    labels = np.array([line.split("\t")[:count] for line in rows], int)
     done = run_door(trained.model, "eval", f"--checkpoint_path={trained.last}", *further, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert metrics_in(done.stdout) == pytest.approx(sklearn_figures(labels, probabilities, names), abs=1e-6)
+    expected = sklearn_figures(labels, probabilities, targets_of(trained.model, data))
+    assert metrics_in(done.stdout) == pytest.approx(expected, abs=1e-6)
     (log,) = (path for path in folder.glob("*.log"))
     assert log.read_text(encoding="utf-8") in done.stdout
 
@@ -43,5 +44,5 @@ def test_it_equals_scikit_learn_on_every_row_of_train(trained: Finished, data: P
 def test_training_is_evaluated_on_the_rows_that_it_leaves_out(trained: Finished, data: Path) -> None:
     figures = metrics_in((trained.folder / "auc.log").read_text(encoding="utf-8"))
     labels, probabilities = scores(trained.model, trained.last, data)
-    names = DataManifest.load(data).labels
-    assert figures == pytest.approx(sklearn_figures(labels, probabilities, names), abs=1e-6)
+    targets = targets_of(trained.model, data)
+    assert figures == pytest.approx(sklearn_figures(labels, probabilities, targets), abs=1e-6)

@@ -255,9 +255,10 @@ def test_all_models_optimizers_and_pieces(ranks: int, shift: int, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("model", RESEARCH)
 def test_a_research_model_on_ranks_trains_as_one(model: str, tmp_path: Path) -> None:
-    """SGD: where a gradient is rounding alone, others make whole steps of it."""
+    """SGD: where a gradient is rounding alone, others make whole steps of it. What MMOE's tasks weigh is learned."""
+    network = {"uncertainty": True} if model == "mmoe" else {}
     ids = SEQUENCES if model_named(model).takes_sequences else "skewed"
-    case = Case(model, "sgd", "sgd", ids, rows=ROWS[:5])
+    case = Case(model, "sgd", "sgd", ids, rows=ROWS[:5], network=network)
     outcomes = run({model: case}, 2, tmp_path)
     check_equal(case, outcomes[model], model)
     if not any("moving_mean" in name for name in outcomes[model].alone):  # norms send their moments besides
