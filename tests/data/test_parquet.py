@@ -118,7 +118,9 @@ def test_a_folder_can_be_one_table_and_a_file_can_be_empty(shop: Path) -> None:
 
 
 def test_columns_are_named_by_the_files_where_the_schema_does_not(shop: Path) -> None:
-    (shop / "shop.yaml").write_text(f"{SCHEMA}header: true\n".replace("split: random", "split: files"), "utf-8")
+    (shop / "shop.yaml").write_text(
+        f"{SCHEMA}header: true\n".replace("split: random", "split: files"), encoding="utf-8"
+    )
     table = as_table(columns())
     for split, rows in (("train", table[:300]), ("valid", table[300:400]), ("test", table[400:])):
         pq.write_table(rows, shop / f"{split}.parquet")

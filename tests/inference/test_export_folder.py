@@ -24,7 +24,9 @@ def write(folder: Path, texts: dict[str, str]) -> None:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8") for path in folder.rglob("*") if path.is_file()
+    }
 
 
 def test_a_kill_at_any_moment_leaves_an_earlier_export_or_a_new_one(
