@@ -82,7 +82,7 @@ def check_one_to_one(pairs: list[tuple[str, int]], counts: Counter, at_least: in
     assert len({token for token, _ in known}) == len({number for _, number in known}) == len(known)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(rows=st.lists(ROW, min_size=1, max_size=12))
 def test_served_rows_equal_a_plain_reference(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = converted(tmp_path_factory.mktemp("rows"), list(map(line_of, rows)))
