@@ -52,10 +52,11 @@ class Transformer(nn.Cell):
         self.beside, self.behind = ops.Concat(axis=-1), ops.Concat(axis=1)
 
     def construct(self, query: Tensor, history: Tensor, mask: Tensor, dense: Tensor, rows: Rows) -> Tensor:
-        shown = self.beside((query, ops.ones_like(query[:, :1]) * self.now)).reshape(-1, 1, self.width)
+        ones = ops.maximum(mask[:, :1], 1.0)  # of no fixed shape, so that any batch can be exported
+        shown = self.beside((query, ones * self.now)).reshape(-1, 1, self.width)
         # The item that is shown comes first: a place does not move when there is more padding.
         x = self.behind((shown, self.beside((history, self.positions(mask, dense)))))
-        there = self.behind((ops.ones_like(mask[:, :1]), mask[:, self.first : self.end])).reshape(-1, 1, x.shape[1])
+        there = self.behind((ones, mask[:, self.first : self.end])).reshape(-1, 1, x.shape[1])
         for block in self.blocks[:-1]:
             x = block(x, x, there, rows)
         return self.blocks[-1](x[:, :1], x, there, rows).reshape(-1, self.width)

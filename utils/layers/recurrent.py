@@ -33,13 +33,13 @@ class GRU(nn.Cell):
         self.gates_of_state = Parameter(initializer("xavier_normal", (units, self.gates), ms.float32))
         self.candidate_of_state = Parameter(initializer("xavier_normal", (units, units), ms.float32))
         self.step = _Step(units, update_gate=update_gate)
-        self.stack, self.unstack = ops.Stack(axis=1), ops.Unstack(axis=1, num=length)
+        self.stack, self.one_by_one = ops.Stack(axis=1), _OneByOne(length)
 
     def construct(self, x: Tensor, share: Tensor) -> Tensor:
         x = x.reshape(-1, self.inputs)
-        gates = self.unstack(self.gates_of_input(x).reshape(-1, self.length, self.gates))
-        candidates = self.unstack(self.candidate_of_input(x).reshape(-1, self.length, self.units))
-        shares = self.unstack(share.reshape(-1, self.length, 1))
+        gates = self.one_by_one(self.gates_of_input(x).reshape(-1, self.length, self.gates))
+        candidates = self.one_by_one(self.candidate_of_input(x).reshape(-1, self.length, self.units))
+        shares = self.one_by_one(share.reshape(-1, self.length, 1))
         state, states = candidates[0] * 0.0, ()
         for t in range(self.length):
             state, _, _, _ = self.step(
@@ -95,6 +95,23 @@ class _Step(nn.Cell):
         return d_state - d_moved + d_before, d_gates, d_candidate, d_share.sum(1, keepdims=True), *d_weights
 
 
+class _OneByOne(nn.Cell):
+    """x (B, L, D) -> its places, L tensors (B, D). Written with its own gradient: that of a slice is as large as x."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(auto_prefix=False)
+        self.length, self.stack = length, ops.Stack(axis=1)
+
+    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
+        places = ()
+        for t in range(self.length):
+            places = (*places, x[:, t])
+        return places
+
+    def bprop(self, x: Tensor, out: tuple[Tensor, ...], d_out: tuple[Tensor, ...]) -> tuple[Tensor]:
+        return (self.stack(d_out),)
+
+
 class LSTM(nn.Cell):
     """Long short-term memory, Hochreiter & Schmidhuber 1997, with a forget gate: x (B, L, inputs) -> (B, L, units).
 
@@ -108,12 +125,12 @@ class LSTM(nn.Cell):
         self.of_input = Linear(inputs, 4 * units)
         self.of_state = Parameter(initializer("xavier_normal", (units, 4 * units), ms.float32))
         self.product, self.sigmoid, self.tanh = ops.MatMul(), ops.Sigmoid(), ops.Tanh()
-        self.stack, self.unstack = ops.Stack(axis=1), ops.Unstack(axis=1, num=length)
+        self.stack, self.one_by_one = ops.Stack(axis=1), _OneByOne(length)
         self.parts = ops.Split(axis=1, output_num=4)
 
     def construct(self, x: Tensor, mask: Tensor) -> Tensor:
-        sums = self.unstack(self.of_input(x.reshape(-1, self.inputs)).reshape(-1, self.length, 4 * self.units))
-        here = self.unstack(mask.reshape(-1, self.length, 1))
+        sums = self.one_by_one(self.of_input(x.reshape(-1, self.inputs)).reshape(-1, self.length, 4 * self.units))
+        here = self.one_by_one(mask.reshape(-1, self.length, 1))
         state, states = sums[0][:, : self.units] * 0.0, ()
         cell = state
         for i in range(self.length):
