@@ -91,6 +91,15 @@ def host_view(tensor: Tensor, dtype: type = np.float32) -> np.ndarray:
     return np.frombuffer(memory, dtype).reshape(tensor.shape)
 
 
+def available_memory() -> float:
+    """Bytes of memory that can be had without swapping; infinite where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return float("inf")
+    return next((1024.0 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), float("inf"))
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)

@@ -1,8 +1,12 @@
 """Export of a small network: any batch size, any folder, large models, and what a refused export leaves behind."""
 
+import contextlib
+import gc
 import resource
 import shutil
 import stat
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mindspore as ms
@@ -12,18 +16,22 @@ from mindspore import Tensor, nn
 from mindspore.onnx import onnx_export
 from mindspore.train import serialization
 
-from tests.inference.conftest import Served, serve
+from tests.inference.conftest import Served, save, serve
 from tests.sequence_model import SEQUENCE, drawn, sequence_features
 from tests.tiny_model import TINY
 from utils.config import TrainSettings
 from utils.data.manifest import copy_serving_files
 from utils.errors import InputError
+from utils.features import Features
 from utils.inference import export as exporting
+from utils.inference import large_tables
 from utils.inference.export import export, target_of
+from utils.inference.large_tables import table_bytes_of
 from utils.inference.predict import predictor_of_file, predictor_of_scorer
 from utils.model import Model
-from utils.training.build import Training
+from utils.training.build import scorer_of
 
+LIVELY = TrainSettings(embedding_init="normal", embedding_init_std=0.5)
 NAMES = pytest.mark.parametrize(("name", "tolerance"), [("served.mindir", 1e-6), ("served.onnx", 1e-5)])
 
 
@@ -49,7 +57,7 @@ def test_the_exported_file_equals_the_network_at_any_batch_size(
     tmp_path: Path, name: str, tolerance: float, dense: bool
 ) -> None:
     served = serve(tmp_path / "data", dense=dense)
-    written, difference = export(*served.made_of, served.files, tmp_path / "new" / name)
+    written, difference = export(TINY, served.checkpoint, served.files, tmp_path / "new" / name)
     assert written == tmp_path / "new" / name
     assert difference <= tolerance
     assert set(contents(tmp_path / "new")) == {
@@ -66,12 +74,12 @@ def test_sequences_of_any_length_and_several_labels(
     served: Served, tmp_path: Path, name: str, tolerance: float, model: Model
 ) -> None:
     features = sequence_features(labels=("click", "buy") if model is SEQUENCE else ("click",))
-    trained = TrainSettings(embedding_init="normal", embedding_init_std=0.5)
-    scorer = Training(model, model.settings(), features, trained).scorer.step.set_train(False)
-    fingerprint = served.data.fingerprint  # of other data: nothing is asked of the serving files but to be there
-    written, difference = export(scorer, features, fingerprint, served.files, tmp_path / name)
+    # Of other data: nothing is asked of the serving files but to be there.
+    checkpoint = save(tmp_path / "any.ckpt", features, served.data.fingerprint, model=model, settings=LIVELY)
+    written, difference = export(model, checkpoint, served.files, tmp_path / name)
     assert difference <= tolerance
-    exported, network = predictor_of_file(written), predictor_of_scorer(scorer)
+    exported = predictor_of_file(written)
+    network = predictor_of_scorer(scorer_of(model, checkpoint).set_train(False))
     for rows in (1, 7, 4096):
         batch = drawn(features, rows)
         found = exported(batch.ids, batch.dense)
@@ -120,6 +128,71 @@ def test_a_large_onnx_has_its_weights_in_a_folder(
 
 
 @NAMES
+def test_large_tables_of_several_ranks_are_files_beside_the_graph(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tolerance: float
+) -> None:
+    features = sequence_features(labels=("click", "buy"))
+    checkpoint = save(
+        tmp_path / "any.ckpt", features, served.data.fingerprint, ranks=3, model=SEQUENCE, settings=LIVELY
+    )
+    network = predictor_of_scorer(scorer_of(SEQUENCE, checkpoint).set_train(False))
+    monkeypatch.setattr(large_tables, "_LARGEST_IN_FILE", 0)
+    for _ in range(2):
+        written, difference = export(SEQUENCE, checkpoint, served.files, tmp_path / "new" / name)
+        assert difference <= tolerance
+    model, folder = ("served.onnx", "served.onnx_variables")
+    if name == "served.mindir":
+        model, folder = "served_graph.mindir", "served_variables"
+    assert written.name == model
+    assert {path.name for path in written.parent.iterdir()} == {model, folder, "served.serving"}
+    assert {path.name for path in (written.parent / folder).iterdir()} == set(checkpoint.manifest.tables)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in written.parent.glob("*/*")} == {0o644}
+    batch = drawn(features, 100)
+    np.testing.assert_allclose(
+        predictor_of_file(written)(batch.ids, batch.dense), network(batch.ids, batch.dense), atol=tolerance
+    )
+
+
+@pytest.mark.slow
+@NAMES
+def test_memory_holds_no_large_table(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tolerance: float
+) -> None:
+    """Neither while it is written nor while it is compared, which a MINDIR is only where memory can hold it."""
+    features = Features.flat(1, (8_000_000,))
+    checkpoint = save(tmp_path / "any.ckpt", features, served.data.fingerprint, ranks=2)
+    monkeypatch.setattr(large_tables, "_LARGEST_IN_FILE", 0)
+    monkeypatch.setattr(exporting, "available_memory", lambda: 0.0)
+    with peak_of_memory() as peak:
+        _, difference = export(TINY, checkpoint, served.files, tmp_path / name)
+    assert (difference is None) == (name == "served.mindir")
+    assert peak() < table_bytes_of(checkpoint) / 2
+
+
+@contextlib.contextmanager
+def peak_of_memory() -> Iterator[Callable[[], int]]:
+    """How many bytes more than at its start this process had at most of its own, the files that it reads apart."""
+
+    def held() -> int:
+        (line,) = (line for line in Path("/proc/self/status").read_text("utf-8").splitlines() if "RssAnon" in line)
+        return 1024 * int(line.split()[1])
+
+    def watch() -> None:
+        while not over.wait(0.01):
+            found.append(held())
+
+    gc.collect()
+    found, over = [held()], threading.Event()
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield lambda: max(found) - found[0]
+    finally:
+        over.set()
+        watching.join()
+
+
+@NAMES
 def test_an_export_that_differs_from_the_network_changes_nothing(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tolerance: float
 ) -> None:
@@ -154,7 +227,7 @@ def test_serving_files_that_are_missing_stop_an_export_before_it_writes(served: 
     shutil.copytree(served.files, tmp_path / "copy")
     (tmp_path / "copy" / "vocabulary.npz").unlink()
     with pytest.raises(InputError, match="cannot be written"):
-        export(*served.made_of, tmp_path / "copy", tmp_path / "new" / "served.mindir")
+        export(TINY, served.checkpoint, tmp_path / "copy", tmp_path / "new" / "served.mindir")
     assert list((tmp_path / "new").iterdir()) == []
 
 

@@ -1,15 +1,19 @@
 """Raw rows and converted ones to probabilities on standard output, and what stops them in one sentence."""
 
+import dataclasses
 import lzma
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.inference.conftest import FEW_ROWS, Served, rows_of
+from tests.inference.conftest import FEW_ROWS, Served, rows_of, save
+from tests.tiny_model import TINY
 from utils.config import InferSettings
 from utils.data.encode import RowEncoder
+from utils.data.manifest import copy_serving_files
 from utils.errors import InputError
 from utils.inference import infer
 from utils.inference.infer import score
@@ -59,6 +63,25 @@ def test_an_unseen_token_scores_alike_in_checkpoint_mindir_and_onnx(served: Serv
     assert expected[2] == expected[3]
     np.testing.assert_allclose(predictor_of_file(exported / "small.mindir")(ids, dense), expected, atol=1e-6)
     np.testing.assert_allclose(predictor_of_file(exported / "small.onnx")(ids, dense), expected, atol=1e-5)
+
+
+def test_tables_that_memory_cannot_hold_are_read_from_files(
+    served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy_serving_files(served.files, tmp_path)
+    save(tmp_path / "tiny.ckpt", served.checkpoint.manifest.features, served.data.fingerprint, ranks=2)
+    (tmp_path / "tiny.yaml").write_text("device_target: CPU\n", encoding="utf-8")
+    model = dataclasses.replace(TINY, presets=tmp_path, default_config="tiny.yaml")
+    flags = [f"--checkpoint_path={tmp_path / 'tiny.ckpt'}", f"--input={served.files / 'train'}"]
+    infer.main(model, flags)
+    in_memory = capsys.readouterr()
+    monkeypatch.setattr(infer, "available_memory", lambda: 0.0)
+    infer.main(model, flags)
+    from_files = capsys.readouterr()
+    assert len(in_memory.out.splitlines()) == FEW_ROWS
+    assert from_files.out == in_memory.out
+    folder = Path(re.search(r"0.0 GB of memory: they are read from (\S+)\n", from_files.err)[1])
+    assert not folder.exists()
 
 
 def test_a_converted_split_of_this_data_alone(served: Served, other: Served, scores) -> None:

@@ -182,14 +182,17 @@ def sparse_optimizer(
     return {"adagrad": SparseAdagrad, "lazy_adam": LazyAdam}[name](weight, rows_repeat)
 
 
-def table_parameter(name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> Parameter:
+def table_parameter(
+    name: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None], memory: np.ndarray | None = None
+) -> Parameter:
     """A float32 parameter whose memory `fill` writes in place: a copy of a large table would need as much again.
 
     The memory is NumPy's, which asks Linux for pages of 2 MB: random rows are read in half to two thirds of the time.
-    A parameter that is made of a tensor copies it, so it gets the memory afterwards.
+    A parameter that is made of a tensor copies it, so it gets the memory afterwards. `memory` is another array to use.
     """
-    parameter = Parameter(Tensor.from_numpy(np.empty(shape, np.float32)), name=name, requires_grad=False)
-    parameter.set_data(Tensor.from_numpy(np.empty(shape, np.float32)))
+    parameter = Parameter(Tensor.from_numpy(np.empty((1, *shape[1:]), np.float32)), name=name, requires_grad=False)
+    memory = np.empty(shape, np.float32) if memory is None else memory
+    parameter.set_data(Tensor.from_numpy(memory), slice_shape=True)
     fill(parameter.asnumpy())
     return parameter
 

@@ -10,6 +10,7 @@ from utils.embedding.first_weights import fill_first_weights
 from utils.embedding.inputs import TableInputs
 from utils.embedding.sparse_optimizers import sparse_optimizer, table_parameter
 from utils.embedding.stripes import Placement, TableGroup
+from utils.embedding.table_files import TableFiles
 from utils.errors import InputError
 
 
@@ -77,9 +78,17 @@ def new_tables(
     return EmbeddingTables(weight, placement, inputs, optimizer)
 
 
-def lookup_tables(name: str, width: int, placement: Placement, inputs: TableInputs, rank: int = 0) -> EmbeddingTables:
-    """A rank's part of tables that are only looked up, their weights yet to be written."""
-    return EmbeddingTables(_weight(name, width, placement, inputs, rank, lambda weights: None), placement, inputs)
+def lookup_tables(
+    name: str,
+    width: int,
+    placement: Placement,
+    inputs: TableInputs,
+    rank: int = 0,
+    files: TableFiles | None = None,
+) -> EmbeddingTables:
+    """A rank's part of tables that are only looked up, in memory or in files, their weights yet to be written."""
+    weight = _weight(name, width, placement, inputs, rank, lambda weights: None, files)
+    return EmbeddingTables(weight, placement, inputs)
 
 
 def _weight(
@@ -89,6 +98,7 @@ def _weight(
     inputs: TableInputs,
     rank: int,
     fill: Callable[[np.ndarray], None],
+    files: TableFiles | None = None,
 ) -> Parameter:
     """A rank's rows, which `fill` writes, and the row of zeros behind them where there is padding."""
     rows = check_rows(placement, rank)
@@ -97,7 +107,8 @@ def _weight(
         fill(weights[:rows])
         weights[rows:] = 0
 
-    return table_parameter(name, (rows + int(inputs.padded), width), fill_all)
+    shape = rows + int(inputs.padded), width
+    return table_parameter(name, shape, fill_all, files.zeros(name, shape) if files else None)
 
 
 def check_rows(placement: Placement, rank: int) -> int:

@@ -14,16 +14,19 @@ from mindspore.onnx import export as export_onnx
 
 from utils.config import DeviceSettings, ExportSettings
 from utils.data.manifest import PADDING, copy_serving_files
-from utils.device import set_up_device
+from utils.device import available_memory, set_up_device
+from utils.embedding.table_files import TableFiles
 from utils.errors import InputError
 from utils.features import Features
 from utils.inference.export_folder import export_folder, publish
 from utils.inference.exported_files import earlier_export, serving_folder, variables_folder
+from utils.inference.large_tables import HEADERS, is_large, name_files, table_bytes_of, with_stand_ins
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer
 from utils.inference.seal import write_seal
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
-from utils.training.checkpoint.reading import load_checkpoint, serving_files_of
+from utils.training.checkpoint.manifest import CheckpointManifest
+from utils.training.checkpoint.reading import Checkpoint, load_checkpoint, serving_files_of
 from utils.training.step import ScoreStep
 
 TOLERANCES = {".mindir": 1e-6, ".onnx": 1e-5}
@@ -36,12 +39,15 @@ def main(model: Model, argv: list[str] | None = None) -> None:
     target = target_of(settings.file_name or model.name, settings.file_format)
     set_up_device(device)
     checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)
-    serving_files = serving_files_of(checkpoint)
-    scorer, manifest = scorer_of(model, checkpoint), checkpoint.manifest
-    del checkpoint
-    written, difference = export(scorer, manifest.features, manifest.data_fingerprint, serving_files, target)
-    batches = ", ".join(map(str, CHECKED_BATCHES))
-    print(f"{written}: largest difference to the evaluation network {difference:.1e} (batches of {batches})")
+    written, difference = export(model, checkpoint, serving_files_of(checkpoint), target)
+    if difference is None:
+        print(
+            f"{written}: not compared with the evaluation network: loading it would take "
+            f"{_bytes_of_loading(checkpoint) / 1e9:.1f} GB of memory, {available_memory() / 1e9:.1f} GB can be had"
+        )
+    else:
+        batches = ", ".join(map(str, CHECKED_BATCHES))
+        print(f"{written}: largest difference to the evaluation network {difference:.1e} (batches of {batches})")
     print(f"{serving_folder(written)}: vocabulary, schema and manifest; keep it beside the model")
 
 
@@ -61,36 +67,45 @@ def target_of(file_name: str, file_format: str) -> Path:
     return path.with_name(stem + suffix)
 
 
-def export(
-    scorer: ScoreStep, features: Features, fingerprint: str, serving_files: Path, target: Path
-) -> tuple[Path, float]:
-    """Write `target`, or `<name>_graph.mindir` and `<name>_variables/` where MindSpore splits a large model.
+def export(model: Model, checkpoint: Checkpoint, serving_files: Path, target: Path) -> tuple[Path, float | None]:
+    """Write `target`, or where its tables are large `<name>_graph.mindir` and `<name>_variables/`.
+
+    Large tables are written piece by piece, and looked up in their files: memory need not hold them.
 
     Args:
-        scorer: the evaluation graph.
-        features: what it was trained on.
-        fingerprint: of the data it was trained on.
+        model: the model that the checkpoint is of.
+        checkpoint: one rank's, or several ranks'.
         serving_files: the folder of the data's serving files; their copy is called `<name>.serving/`.
         target: a path that ends with `.mindir` or `.onnx`.
 
     Returns:
-        The file to load, and the largest difference of its probabilities to the scorer's.
+        The file to load, and the largest difference of its probabilities to the evaluation network's; None for a
+        MINDIR that memory cannot hold.
 
     Raises:
         InputError: the output differs by more than the format's tolerance, something else lies in its place, or the
             folder cannot be written; what was there before is then as it was.
     """
+    manifest = checkpoint.manifest
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with export_folder(target) as new:
-            replaced = earlier_export(target, fingerprint)
+            replaced = earlier_export(target, manifest.data_fingerprint)
             copy_serving_files(serving_files, new / serving_folder(target).name)
-            written = _write(scorer, features, fingerprint, new / target.name)
-            difference = _largest_difference(predictor_of_scorer(scorer), predictor_of_file(written), features)
-            if not difference <= TOLERANCES[target.suffix]:
-                raise InputError(
-                    f"{target}: its output differs by {difference:.1e} from the network; nothing was written"
-                )
+            path, files = new / target.name, None
+            if is_large(checkpoint):
+                files = TableFiles(variables_folder(path), HEADERS[path.suffix])
+            scorer = scorer_of(model, checkpoint, files).set_train(False)
+            written = _write(scorer, files, manifest, path)
+            difference = None
+            # What ONNX Runtime reads of a file it lets go of again.
+            if path.suffix == ".onnx" or _bytes_of_loading(checkpoint) < available_memory():
+                found, expected = predictor_of_file(written), predictor_of_scorer(scorer)
+                difference = _largest_difference(expected, found, manifest.features)
+                if not difference <= TOLERANCES[target.suffix]:
+                    raise InputError(
+                        f"{target}: its output differs by {difference:.1e} from the network; nothing was written"
+                    )
             publish(new, replaced)
             return target.with_name(written.name), difference
     except (OSError, RuntimeError) as error:
@@ -98,20 +113,27 @@ def export(
         raise InputError(f"{target}: cannot be written ({reason}); check the folder and the disk") from error
 
 
-def _write(scorer: ScoreStep, features: Features, fingerprint: str, path: Path) -> Path:
-    """Write the model, sealed and readable by all; returns the file to load."""
+def _bytes_of_loading(checkpoint: Checkpoint) -> int:
+    """Memory that is wanted to load a MINDIR: MindSpore copies its weights, and some is left for all else."""
+    return table_bytes_of(checkpoint) * 5 // 4
+
+
+def _write(scorer: ScoreStep, files: TableFiles | None, manifest: CheckpointManifest, path: Path) -> Path:
+    """Write the model, sealed and readable by all; returns the file to load. `files` are its tables' if any."""
+    features = manifest.features
     columns, dense = len(features.columns), max(features.dense_width, 1)
-    scorer.set_train(False)
     write = {".mindir": _write_mindir, ".onnx": _write_onnx}[path.suffix]
-    with _inside(path.parent):
+    with with_stand_ins(scorer) if files else contextlib.nullcontext(), _inside(path.parent):
         written = path.with_name(write(scorer, columns, dense, path.name))
+    if files:
+        written = name_files(written, scorer, files)
     folder = variables_folder(path)
     weights = sorted(folder.iterdir()) if folder.exists() else []
     for file in (written, *weights):  # MindSpore writes for its owner alone
         file.chmod(0o644)
     if weights:
         folder.chmod(0o755)
-    write_seal(written, fingerprint, weights)
+    write_seal(written, manifest.data_fingerprint, weights)
     return written
 
 

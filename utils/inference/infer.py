@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from utils.data.manifest import DataManifest
 from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.data.sources import open_text, read_checked
-from utils.device import set_up_device
+from utils.device import available_memory, set_up_device
+from utils.embedding.table_files import TableFiles
 from utils.errors import InputError
 from utils.inference.exported_files import serving_folder
+from utils.inference.large_tables import table_bytes_of
 from utils.inference.predict import Predict, predictor_of_file, predictor_of_scorer
 from utils.model import Model, door_settings
 from utils.training.build import scorer_of
-from utils.training.checkpoint.reading import load_checkpoint, serving_files_of
+from utils.training.checkpoint.reading import Checkpoint, load_checkpoint, serving_files_of
 
 _BLOCK_BYTES = 1 << 22
 
@@ -31,7 +34,8 @@ def main(model: Model | None, argv: list[str] | None = None) -> None:
     if bool(settings.mindir_path) == bool(settings.checkpoint_path):
         raise InputError("give either --mindir_path or --checkpoint_path")
     set_up_device(device)
-    score(*_open(model, settings), settings)
+    with contextlib.ExitStack() as until_scored:
+        score(*_open(model, settings, until_scored), settings)
 
 
 def score(predict: Predict, serving_files: Path, settings: InferSettings) -> None:
@@ -43,14 +47,27 @@ def score(predict: Predict, serving_files: Path, settings: InferSettings) -> Non
         sys.stdout.flush()
 
 
-def _open(model: Model | None, settings: InferSettings) -> tuple[Predict, Path]:
+def _open(model: Model | None, settings: InferSettings, until_scored: contextlib.ExitStack) -> tuple[Predict, Path]:
     """The predictor and the folder of its serving files, of one data set for sure."""
     if not settings.mindir_path:
         checkpoint = load_checkpoint(Path(settings.checkpoint_path), model.name)
         serving_files = serving_files_of(checkpoint)
-        return predictor_of_scorer(scorer_of(model, checkpoint).set_train(False)), serving_files
+        scorer = scorer_of(model, checkpoint, _files_for(checkpoint, until_scored))
+        return predictor_of_scorer(scorer.set_train(False)), serving_files
     exported = Path(settings.mindir_path)
     return predictor_of_file(exported), serving_folder(exported)
+
+
+def _files_for(checkpoint: Checkpoint, until_scored: contextlib.ExitStack) -> TableFiles | None:
+    """Where the tables are kept if they would take more than half of the memory that can be had."""
+    needed, free = table_bytes_of(checkpoint), available_memory()
+    if needed <= free / 2:
+        return None
+    folder = Path(until_scored.enter_context(tempfile.TemporaryDirectory()))
+    print(
+        f"tables of {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory: they are read from {folder}", file=sys.stderr
+    )
+    return TableFiles(folder)
 
 
 def _inputs(settings: InferSettings, serving_files: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -13,6 +13,7 @@ from utils.device import this_rank
 from utils.embedding.inputs import table_inputs
 from utils.embedding.lookups import RoundsLookup
 from utils.embedding.stripes import Placement, placement_of
+from utils.embedding.table_files import TableFiles
 from utils.embedding.tables import EmbeddingTables, groups_of, lookup_tables, new_tables
 from utils.errors import InputError
 from utils.features import Features
@@ -157,9 +158,9 @@ class Training:
         return {tables.weight.name: tuple(tables.arrays()) for tables in self.tables}
 
 
-def scorer_of(model: Model, checkpoint: Checkpoint) -> ScoreStep:
-    """The evaluation graph of a checkpoint, with all of its tables."""
-    return ScoreStep(*_loaded(model, checkpoint, 0, 1))
+def scorer_of(model: Model, checkpoint: Checkpoint, files: TableFiles | None = None) -> ScoreStep:
+    """The evaluation graph of a checkpoint, with all of its tables, in memory or in files."""
+    return ScoreStep(*_loaded(model, checkpoint, 0, 1, files))
 
 
 def scorer_over_ranks(model: Model, checkpoint: Checkpoint, target: str) -> OneRankScorer | RankScorer:
@@ -170,14 +171,16 @@ def scorer_over_ranks(model: Model, checkpoint: Checkpoint, target: str) -> OneR
     return RankScorer(*_loaded(model, checkpoint, rank, ranks), target, ranks)
 
 
-def _loaded(model: Model, checkpoint: Checkpoint, rank: int, ranks: int) -> tuple[Head, tuple[EmbeddingTables, ...]]:
+def _loaded(
+    model: Model, checkpoint: Checkpoint, rank: int, ranks: int, files: TableFiles | None = None
+) -> tuple[Head, tuple[EmbeddingTables, ...]]:
     """A checkpoint's network, as it is evaluated, and a rank's part of its tables."""
     features = checkpoint.manifest.features
     hyper_parameters = from_dict(model.settings, checkpoint.manifest.network, f"{checkpoint.path}")
     head = head_of(model, hyper_parameters, features)
     load_parameters(head.get_parameters(), checkpoint)
     tables = tuple(
-        lookup_tables(table.name, table.width, placement_of(features, inputs, ranks), inputs, rank)
+        lookup_tables(table.name, table.width, placement_of(features, inputs, ranks), inputs, rank, files)
         for table in model.tables(hyper_parameters, features)
         for inputs in [table_inputs(features, table.inputs)]
     )
