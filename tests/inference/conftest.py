@@ -1,24 +1,20 @@
 """A small network, the data that it was made for, and both of its exported files."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-import mindspore as ms
 import pytest
 
+from tests.checkpoints import save_first
 from tests.tiny_model import TINY
-from utils.config import PreprocessSettings, TrainSettings
+from utils.config import PreprocessSettings
 from utils.data.convert import convert
 from utils.data.manifest import DataManifest
 from utils.features import Features
 from utils.inference import export as exporting
 from utils.inference.export import export
-from utils.model import Model
-from utils.training.build import Training, scorer_of
-from utils.training.checkpoint.file import write_checkpoint_file
-from utils.training.checkpoint.manifest import CheckpointManifest, Progress
-from utils.training.checkpoint.reading import Checkpoint, load_checkpoint, rank_file
+from utils.training.build import scorer_of
+from utils.training.checkpoint.reading import Checkpoint
 from utils.training.step import ScoreStep
 
 FEW_ROWS = 120
@@ -57,39 +53,7 @@ def serve(folder: Path, *, dense: bool = True, users: str = "u") -> Served:
     given = {"data_path": str(folder), "output_path": str(folder / "data"), "schema": str(folder / "schema.yaml")}
     files = convert(PreprocessSettings(**given))
     data = DataManifest.load(files)
-    return Served(data, files, save(folder / "tiny.ckpt", Features.of(data), data.fingerprint))
-
-
-def save(
-    path: Path,
-    features: Features,
-    fingerprint: str,
-    *,
-    ranks: int = 1,
-    model: Model = TINY,
-    settings: TrainSettings | None = None,
-) -> Checkpoint:
-    """A checkpoint of a model with its first weights, as so many ranks write it."""
-    ms.set_seed(1)
-    training = Training(model, model.settings(), features, settings or TrainSettings())
-    arrays, tables = training.arrays(), training.placements()
-    manifest = CheckpointManifest(
-        model=model.name,
-        network=dataclasses.asdict(model.settings()),
-        features=features,
-        data_fingerprint=fingerprint,
-        training={},
-        placements={name: dataclasses.replace(placement, ranks=ranks) for name, placement in tables.items()},
-        tables={name: (name,) for name in tables},
-        chosen_on="valid",
-        progress=Progress(),
-    )
-    for rank in range(ranks):
-        file = path if ranks == 1 else path / rank_file(rank)
-        file.parent.mkdir(exist_ok=True)
-        own = {name: arrays[name][rank::ranks] for name in tables}
-        write_checkpoint_file(file, dataclasses.replace(manifest, rank=rank).to_text(), arrays | own)
-    return load_checkpoint(path, model.name)
+    return Served(data, files, save_first(TINY, Features.of(data), data.fingerprint, folder / "tiny.ckpt"))
 
 
 @pytest.fixture(autouse=True)

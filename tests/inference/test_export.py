@@ -16,7 +16,8 @@ from mindspore import Tensor, nn
 from mindspore.onnx import onnx_export
 from mindspore.train import serialization
 
-from tests.inference.conftest import Served, save, serve
+from tests.checkpoints import save_first
+from tests.inference.conftest import Served, serve
 from tests.sequence_model import SEQUENCE, drawn, sequence_features
 from tests.tiny_model import TINY
 from utils.config import TrainSettings
@@ -75,7 +76,7 @@ def test_sequences_of_any_length_and_several_labels(
 ) -> None:
     features = sequence_features(labels=("click", "buy") if model is SEQUENCE else ("click",))
     # Of other data: nothing is asked of the serving files but to be there.
-    checkpoint = save(tmp_path / "any.ckpt", features, served.data.fingerprint, model=model, settings=LIVELY)
+    checkpoint = save_first(model, features, served.data.fingerprint, tmp_path / "any.ckpt", settings=LIVELY)
     written, difference = export(model, checkpoint, served.files, tmp_path / name)
     assert difference <= tolerance
     exported = predictor_of_file(written)
@@ -132,8 +133,8 @@ def test_large_tables_of_several_ranks_are_files_beside_the_graph(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, tolerance: float
 ) -> None:
     features = sequence_features(labels=("click", "buy"))
-    checkpoint = save(
-        tmp_path / "any.ckpt", features, served.data.fingerprint, ranks=3, model=SEQUENCE, settings=LIVELY
+    checkpoint = save_first(
+        SEQUENCE, features, served.data.fingerprint, tmp_path / "any.ckpt", ranks=3, settings=LIVELY
     )
     network = predictor_of_scorer(scorer_of(SEQUENCE, checkpoint).set_train(False))
     monkeypatch.setattr(large_tables, "_LARGEST_IN_FILE", 0)
@@ -160,7 +161,7 @@ def test_memory_holds_no_large_table(
 ) -> None:
     """Neither while it is written nor while it is compared, which a MINDIR is only where memory can hold it."""
     features = Features.flat(1, (8_000_000,))
-    checkpoint = save(tmp_path / "any.ckpt", features, served.data.fingerprint, ranks=2)
+    checkpoint = save_first(TINY, features, served.data.fingerprint, tmp_path / "any.ckpt", ranks=2)
     monkeypatch.setattr(large_tables, "_LARGEST_IN_FILE", 0)
     monkeypatch.setattr(exporting, "available_memory", lambda: 0.0)
     with peak_of_memory() as peak:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.inference.conftest import FEW_ROWS, Served, rows_of, save
+from tests.checkpoints import save_first
+from tests.inference.conftest import FEW_ROWS, Served, rows_of
 from tests.tiny_model import TINY
 from utils.config import InferSettings
 from utils.data.encode import RowEncoder
@@ -69,7 +70,7 @@ def test_tables_that_memory_cannot_hold_are_read_from_files(
     served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copy_serving_files(served.files, tmp_path)
-    save(tmp_path / "tiny.ckpt", served.checkpoint.manifest.features, served.data.fingerprint, ranks=2)
+    save_first(TINY, served.checkpoint.manifest.features, served.data.fingerprint, tmp_path / "tiny.ckpt", ranks=2)
     (tmp_path / "tiny.yaml").write_text("device_target: CPU\n", encoding="utf-8")
     model = dataclasses.replace(TINY, presets=tmp_path, default_config="tiny.yaml")
     flags = [f"--checkpoint_path={tmp_path / 'tiny.ckpt'}", f"--input={served.files / 'train'}"]

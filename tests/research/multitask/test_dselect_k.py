@@ -8,13 +8,12 @@ import pytest
 from mindspore import Tensor
 
 from research.multitask.dselect_k import MODEL
+from tests.checkpoints import save_first
 from tests.layers.reference import normal
 from tests.research.reference import ROWS, TABLE_SIZES, drawn_for, mlp, one_of, softmax
-from utils.config import TrainSettings
 from utils.data.manifest import DataManifest
 from utils.features import Features
 from utils.inference.export import export
-from utils.training.build import Training
 
 CASES = [
     (0, ("click", "buy"), {"experts": 4, "selected": 1, "expert": (6,), "tower": (), "entropy": 0.5}),
@@ -82,7 +81,8 @@ def test_gates_that_are_the_same_for_all_rows_are_exported(
     """The export is checked against the network, at batch sizes of which none is the example's."""
     files = tiny_rows("multitask")
     data = DataManifest.load(files)
-    settings = MODEL.settings(static_gates=True, experts=6)
-    scorer = Training(MODEL, settings, Features.of(data), TrainSettings()).scorer.step
-    written, _ = export(scorer, Features.of(data), data.fingerprint, files, tmp_path / name)
+    checkpoint = save_first(
+        MODEL, Features.of(data), data.fingerprint, tmp_path / "first.ckpt", static_gates=True, experts=6
+    )
+    written, _ = export(MODEL, checkpoint, files, tmp_path / name)
     assert written == tmp_path / name
