@@ -81,7 +81,10 @@ def test_the_best_checkpoint_is_that_of_the_figure_that_is_watched(trained: Path
     assert (trained / "checkpoint" / "best.ckpt").samefile(of_best)
 
 
-def test_eval_prints_every_figure_of_every_label(trained: Path, data: Path, capsys: pytest.CaptureFixture) -> None:
+def test_eval_prints_every_figure_of_every_label(
+    trained: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
     last = trained / "checkpoint" / "sequence.ckpt"
     evaluate.main(model_in(trained), [f"--checkpoint_path={last}", "--device_target=CPU"])
     found = figures_in(capsys.readouterr().out)
