@@ -50,8 +50,8 @@ class _DiceOfBatch(nn.Cell):
     """x (B, units), present (B, 1), near (1, units), alpha (units,) -> Dice by the batch's moments, these and the count
     as Normalize gives them, and what the gradient needs.
 
-    Written with its own gradient: what is the same for all rows is multiplied into one row first, which leaves two
-    thirds of the passes over (B, units) that MindSpore's would take. A row that is not present must have no gradient.
+    Written with its own gradient: factors of all rows are multiplied together first, so that there are fewer passes
+    over (B, units). A row that is not present must have no gradient.
     """
 
     def __init__(self) -> None:
