@@ -43,6 +43,16 @@ FEATURES = {
     ),
 }  # fmt: skip
 """Small features of each kind of synthetic rows."""
+_FRAPPE_IDS = {
+    "user": 954, "item": 4082, "daytime": 7, "weekday": 7, "isweekend": 2,
+    "homework": 3, "cost": 2, "weather": 9, "country": 80, "city": 233,
+}  # fmt: skip
+FRAPPE = Features(
+    dense=0,
+    table_sizes=tuple(count + 1 for count in _FRAPPE_IDS.values()),
+    fields=tuple(Field(name, place) for place, name in enumerate(_FRAPPE_IDS)),
+)
+"""Frappe's ten fields as published, with an unknown id for each: 5,389 rows."""
 LOSS_LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) epoch: (\d+),? step: (\d+), loss is ([-+\d.eE]+)$")
 
 # MindSpore's own log lines, such as "[WARNING] ME(123:…):2026-…", and progress bars.

@@ -4,24 +4,14 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from tests.helpers import model_named
+from tests.helpers import FRAPPE, model_named
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.data.reading import Batch
-from utils.features import Features, Field
+from utils.features import Features
 from utils.schedule import hyper_at
 from utils.training.build import Training
 from utils.training.dense_optimizers import FTRL, Adagrad, Adam
 
-# Frappe's ten fields as published, and an unknown id for each: 5,389 rows.
-FRAPPE_IDS = {
-    "user": 954, "item": 4082, "daytime": 7, "weekday": 7, "isweekend": 2,
-    "homework": 3, "cost": 2, "weather": 9, "country": 80, "city": 233,
-}  # fmt: skip
-FRAPPE = Features(
-    dense=0,
-    table_sizes=tuple(count + 1 for count in FRAPPE_IDS.values()),
-    fields=tuple(Field(name, place) for place, name in enumerate(FRAPPE_IDS)),
-)
 # The published counts for Criteo fit 26 fields of 2,086,303 rows in all; here with small tables, and the rest added.
 CRITEO, CRITEO_ROWS = Features.flat(dense=13, table_sizes=(4,) * 26), 2_086_303
 
@@ -59,8 +49,9 @@ def build(model: str, preset: str, features: Features, **flags: object) -> Train
         ("ffm", "frappe_x1", 490_400),
         ("destine", "frappe_x1", 623_346),
         ("aoanet", "frappe_x1", 418_331),
-        ("ccpm", "frappe_x1", 54_089),  # this and the next seven derived, as nothing is published
+        ("ccpm", "frappe_x1", 54_089),  # this and the next eight derived, as nothing is published
         ("fgcnn", "frappe_x1", 879_607),
+        ("sign", "frappe_x1", 87_115),
         ("fat_deepffm", "frappe_x1", 1_060_702),
         ("deepfefm", "frappe_x1", 443_381),
         ("ifm", "frappe_x1", 119_312),

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.helpers import FLAGSHIPS, LOSS_LINE, MODELS, features_for, model_named, run_door
+from tests.helpers import FLAGSHIPS, FRAPPE, LOSS_LINE, MODELS, features_for, model_named, run_door
 from utils.config import DeviceSettings, EvalSettings, ExportSettings, InferSettings, TrainSettings, load_settings
 from utils.model import Model
 from utils.schedule import check_schedule
@@ -31,8 +31,7 @@ def test_a_preset_can_be_built(name: str, preset: str) -> None:
     check_build(settings, "CPU")
     check_schedule(settings)
     with_dense = features_for(name)
-    without_dense = replace(with_dense, dense=0)
-    for features in (without_dense,) if preset.startswith("frappe") else (without_dense, with_dense):
+    for features in (FRAPPE,) if preset.startswith("frappe") else (replace(with_dense, dense=0), with_dense):
         model.network(hyper_parameters, features)
         assert model.tables(hyper_parameters, features)
 

@@ -4,7 +4,7 @@ import mindspore as ms
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import Uniform, initializer
 
-from utils.layers.products import AddBias, SumFields
+from utils.layers.products import AddBias, Product, SumFields
 
 
 class CIN(nn.Cell):
@@ -34,7 +34,8 @@ class CIN(nn.Cell):
 class MapsLayer(nn.Cell):
     """x0 (N, n), x (N, H) -> the maps' numbers (N, maps): the sum over i and h of w_ih x0_i x_h, + a bias.
 
-    A row is one of the D numbers of a row's vectors.
+    A row is one of the D numbers of a row's vectors. The products, n H a row, are there once in each direction: as a
+    matrix product's, their gradients need none of their size.
     """
 
     def __init__(self, vectors: int, before: int, maps: int) -> None:
@@ -42,38 +43,9 @@ class MapsLayer(nn.Cell):
         first = Uniform((vectors * before) ** -0.5)
         self.weight = Parameter(initializer(first, (vectors * before, maps), ms.float32))
         self.bias = Parameter(initializer(first, (maps,), ms.float32))
-        self.products, self.add_bias = _ProductOfProducts(vectors, before), AddBias()
+        self.column, self.row, self.flat = (-1, vectors, 1), (-1, 1, before), vectors * before
+        self.outer, self.multiply, self.add_bias = ops.BatchMatMul(), Product(ops.MatMul()), AddBias()
 
     def construct(self, x0: Tensor, x: Tensor) -> Tensor:
-        return self.add_bias(self.products(x0, x, self.weight), self.bias)
-
-
-class _ProductOfProducts(nn.Cell):
-    """x0 (N, n), x (N, H), weight (n H, maps) -> (N, maps): all products x0_i x_h of a row, times the weight.
-
-    Column by column of x0, forwards and backwards, so that the products, n H a row, are never there all at once.
-    """
-
-    def __init__(self, vectors: int, before: int) -> None:
-        super().__init__(auto_prefix=False)
-        self.vectors, self.before = vectors, before
-        self.multiply = ops.MatMul()
-        self.by_rows, self.by_columns = ops.MatMul(transpose_a=True), ops.MatMul(transpose_b=True)
-        self.below, self.beside = ops.Concat(axis=0), ops.Concat(axis=1)
-
-    def construct(self, x0: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-        total = self.multiply(x0[:, :1] * x, weight[: self.before])
-        for i in range(1, self.vectors):
-            own = weight[i * self.before : (i + 1) * self.before]
-            total = total + self.multiply(x0[:, i : i + 1] * x, own)
-        return total
-
-    def bprop(self, x0: Tensor, x: Tensor, weight: Tensor, out: Tensor, d_out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        d_x0, d_x, d_weight = (), ops.zeros_like(x), ()
-        for i in range(self.vectors):
-            column = x0[:, i : i + 1]
-            d_products = self.by_columns(d_out, weight[i * self.before : (i + 1) * self.before])
-            d_x0 = (*d_x0, (d_products * x).sum(1, keepdims=True))
-            d_x = d_x + d_products * column
-            d_weight = (*d_weight, self.by_rows(column * x, d_out))
-        return self.beside(d_x0), d_x, self.below(d_weight)
+        products = self.outer(x0.reshape(self.column), x.reshape(self.row)).reshape(-1, self.flat)
+        return self.add_bias(self.multiply(products, self.weight), self.bias)

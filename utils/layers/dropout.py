@@ -6,43 +6,55 @@ from mindspore import Tensor, nn
 from utils.layers.rows import Rows
 
 
-class Dropout(nn.Cell):
-    """Drops units with probability `rate` in training and scales the others by 1 / (1 - rate).
+class Drawing(nn.Cell):
+    """What draws a number for each unit of a row in training.
 
-    Whether unit j of a row is dropped is a multiply-shift hash (Dietzfelbinger 1996) of the row's key, so a mask is a
-    function of seed, step and the row's place in the global batch. Each of a network's Dropouts has hashes of its own
-    once `number_dropouts` has told it its `place`.
+    Unit j's number is a multiply-shift hash (Dietzfelbinger 1996) of the row's key, so it is a function of seed, step
+    and the row's place in the global batch. Each Drawing of a network has hashes of its own once `number_dropouts` has
+    told it its `place`.
     """
 
-    def __init__(self, units: int, rate: float) -> None:
+    def __init__(self, units: int) -> None:
         super().__init__()
-        self.units, self.rate = units, rate
+        self.units, self.draws = units, True
         self.set_place(0)
-        self.threshold = int(rate * 2**32) - 2**31
-        self.scale = 1 / (1 - rate)
 
     def set_place(self, place: int) -> None:
         factor, offset = np.random.default_rng([self.units, place]).integers(-(2**31), 2**31, (2, 1, self.units))
         self.factor = Tensor((factor | 1).astype(np.int32))
         self.offset = Tensor(offset.astype(np.int32))
 
+    def drawn(self, rows: Rows) -> Tensor:
+        """(B, units) int32, of the whole range."""
+        return rows[1] * self.factor + self.offset
+
+
+class Dropout(Drawing):
+    """Drops units with probability `rate` in training and scales the others by 1 / (1 - rate)."""
+
+    def __init__(self, units: int, rate: float) -> None:
+        super().__init__(units)
+        self.rate, self.draws = rate, rate > 0
+        self.threshold = int(rate * 2**32) - 2**31
+        self.scale = 1 / (1 - rate)
+
     def construct(self, x: Tensor, rows: Rows) -> Tensor:
-        if self.rate == 0 or not self.training:
+        if not self.draws or not self.training:
             return x
-        kept = (rows[1] * self.factor + self.offset) >= self.threshold
+        kept = self.drawn(rows) >= self.threshold
         return x * (kept.astype(x.dtype) * self.scale)
 
 
 def number_dropouts(network: nn.Cell) -> None:
-    """Give every Dropout of a network a place of its own, and so a mask of its own."""
-    for place, dropout in enumerate(_dropouts(network)):
-        dropout.set_place(place)
+    """Give everything in a network that draws numbers a place of its own, and so numbers of its own."""
+    for place, drawing in enumerate(_drawings(network)):
+        drawing.set_place(place)
 
 
-def drops_units(network: nn.Cell) -> bool:
-    """Whether training draws random numbers: some Dropout's rate is above 0."""
-    return any(dropout.rate > 0 for dropout in _dropouts(network))
+def draws_numbers(network: nn.Cell) -> bool:
+    """Whether training draws random numbers."""
+    return any(drawing.draws for drawing in _drawings(network))
 
 
-def _dropouts(network: nn.Cell) -> list[Dropout]:
-    return [cell for _, cell in network.cells_and_names() if isinstance(cell, Dropout)]
+def _drawings(network: nn.Cell) -> list[Drawing]:
+    return [cell for _, cell in network.cells_and_names() if isinstance(cell, Drawing)]

@@ -14,7 +14,7 @@ from utils.embedding.exchange import Exchange, exchange_for
 from utils.embedding.lookup_plan import NOTHING
 from utils.embedding.lookups import DirectLookup, ExchangedLookup, RoundsLookup
 from utils.embedding.tables import EmbeddingTables, groups_of
-from utils.layers.dropout import drops_units
+from utils.layers.dropout import draws_numbers
 from utils.ranks.messages import gather
 from utils.training.head import Head
 from utils.training.loss_scale import LossScale
@@ -123,7 +123,7 @@ class TrainStep:
     ) -> None:
         """`optimizers` are those of the network's weights; `clip_norm` bounds the norm of all gradients (0: none)."""
         self.head, self.tables, self.optimizers = head, tables, optimizers
-        self.has_keys = drops_units(head)
+        self.has_keys = draws_numbers(head)
         self.scale, self.clip_norm = scale, clip_norm
         self.last_graph: StepGraph | None = None
         self._graphs: dict[Key, tuple[StepGraph, CompiledCell]] = {}
