@@ -1,9 +1,11 @@
 """`train.py --profile`: times of a real training's kernels."""
 
+import re
 from pathlib import Path
 
 import pytest
 
+from tests.distributed import DLRM_DOOR, make_model_folder, output, run_job
 from tests.helpers import check_refused, run_door
 from utils.training.profile import FIRST_STEP, STEPS, write_profile
 
@@ -34,6 +36,26 @@ def test_shares_are_of_the_whole_step(tmp_path: Path) -> None:
     assert list(rows) == ["MatMul", "ReLU", "no kernel", "a step"]
     assert rows["MatMul"] == ["20.0", "6.000", "60.0%"]
     assert [float(word.rstrip("%")) for word in rows["no kernel"]] == pytest.approx([3.0, 30.0])
+
+
+def test_planning_is_shown_beside_the_step(tmp_path: Path) -> None:
+    write_profile(tmp_path, {"MatMul": (20.0, 6.0)}, step_seconds=0.01, plan_seconds=0.002)
+    last = (tmp_path / "kernels.txt").read_text(encoding="utf-8").splitlines()[-1]
+    assert last.split() == [*["planning", "the", "next", "look-up,", "beside", "it"], "2.000", "20.0%"]
+
+
+@pytest.mark.slow
+def test_over_ranks_planning_takes_less_than_a_quarter_of_a_step(tiny_data: Path, tmp_path: Path) -> None:
+    folder = make_model_folder(tmp_path / "my model", DLRM_DOOR)
+    done = run_job(folder, 2, tiny_data, "--batch_size=256", "--epochs=11", "--do_eval=False", "--profile")
+    assert done.returncode == 0, output(folder)
+    (line,) = re.findall(
+        r"^planning the next look-up, beside it +([\d.]+) +([\d.]+)%$",
+        (folder / "log0/profile/kernels.txt").read_text(encoding="utf-8"),
+        re.M,
+    )
+    assert float(line[0]) > 0
+    assert float(line[1]) < 25
 
 
 def test_a_clock_that_stands_still_ends_no_training(tmp_path: Path) -> None:

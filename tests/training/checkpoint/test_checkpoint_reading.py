@@ -15,7 +15,13 @@ from utils.features import Features
 from utils.training.checkpoint.file import DamagedCheckpointError, write_checkpoint_file
 from utils.training.checkpoint.folder import save_checkpoint
 from utils.training.checkpoint.manifest import CheckpointManifest, Progress
-from utils.training.checkpoint.reading import last_checkpoint, load_checkpoint, numbered_checkpoints, serving_files_of
+from utils.training.checkpoint.reading import (
+    last_checkpoint,
+    load_checkpoint,
+    numbered_checkpoints,
+    read_checkpoint,
+    serving_files_of,
+)
 
 FEATURES = Features.flat(dense=1, table_sizes=(3, 4))
 FEATURE_VALUES = dataclasses.asdict(FEATURES)
@@ -85,6 +91,8 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
         load_checkpoint(tmp_path, "tiny")
     with pytest.raises(InputError, match=r"absent\.ckpt"):
         load_checkpoint(tmp_path / "absent.ckpt", "tiny")
+    with pytest.raises(InputError, match="a folder with no rank's file in it; name a checkpoint"):
+        read_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,8 @@ def read_checkpoint(path: Path, rank: int = 0) -> Checkpoint:
         InputError: no such file, or none of this zoo.
     """
     sharded = _is_sharded(path)
+    if path.is_dir() and not sharded:
+        raise InputError(f"{path}: a folder with no rank's file in it; name a checkpoint, such as <model>.ckpt in it")
     if sharded:
         own = rank if (path / rank_file(rank)).exists() else 0
         _check_there(path / rank_file(own))
