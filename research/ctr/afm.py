@@ -27,7 +27,7 @@ class AFMSettings(EmbeddingSettings):
 
 
 class AFM(nn.Cell):
-    """First order + w . sum of a_ij (v_i * v_j) over all pairs, the a_ij a softmax over the pairs (equations 4 to 6).
+    """First order + w . sum of a_ij (v_i * v_j) over all pairs, the a_ij a softmax over the pairs.
 
     embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """

@@ -22,7 +22,7 @@ class AFNSettings(DeepSettings):
 
 
 class AFN(nn.Cell):
-    """An MLP of what the logarithmic neurons make of the vectors (figure 2).
+    """An MLP of what the logarithmic neurons make of the vectors.
 
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).
     """

@@ -25,7 +25,7 @@ class AFNPlusSettings(DeepSettings):
 
 
 class AFNPlus(nn.Cell):
-    """A linear combination of AFN's logit and that of an MLP with embeddings of its own (section 3.4).
+    """A linear combination of AFN's logit and that of an MLP with embeddings of its own.
 
     embeddings: (B, F, D) vectors for AFN, and as many for the MLP; dense (B, d); returns logits (B, 1).
     """

@@ -23,7 +23,7 @@ class AutoIntSettings(InteractingSettings, EmbeddingSettings):
 
 
 class AutoInt(nn.Cell):
-    """A linear combination of what the interacting layers make of the vectors (equation 9).
+    """A linear combination of what the interacting layers make of the vectors.
 
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).
     """

@@ -20,7 +20,7 @@ class AutoIntPlusSettings(InteractingSettings, DeepSettings):
 
 
 class AutoIntPlus(nn.Cell):
-    """A linear combination of what the interacting layers make of the vectors + an MLP of the vectors (section 5.2.4).
+    """A linear combination of what the interacting layers make of the vectors + an MLP of the vectors.
 
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).
     """

@@ -39,7 +39,7 @@ class KeepLargest(nn.Cell):
 
 
 class CCPM(nn.Cell):
-    """A linear combination of what is left after layers of convolution, keeping of the largest, and tanh (section 3).
+    """A linear combination of what is left after layers of convolution, keeping of the largest, and tanh.
 
     A convolution sees zeros before the first field and behind the last. Layer i of l keeps (1 - (i / l)^(l - i)) n of n
     fields, at least 3, and the last one 3 (fewer where there are fewer). embeddings: (B, F, D) vectors; dense (B, d);
@@ -81,7 +81,7 @@ class CCPM(nn.Cell):
 
 
 def kept(layer: int, layers: int, fields: int) -> int:
-    """How many places the layer keeps (equation 3)."""
+    """How many places the layer keeps."""
     return 3 if layer == layers else max(3, int((1 - (layer / layers) ** (layers - layer)) * fields))
 
 

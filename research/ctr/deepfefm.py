@@ -14,7 +14,7 @@ from utils.model import Model, Table
 
 
 class DeepFEFM(nn.Cell):
-    """First order + the sum of all pairs' e_i (M_ij + M_ijT) e_j + an MLP of the vectors and of these (equations 4, 9).
+    """First order + the sum of all pairs' e_i (M_ij + M_ijT) e_j + an MLP of the vectors and of these.
 
     embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """

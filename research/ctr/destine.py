@@ -29,9 +29,9 @@ class DESTINESettings(DeepSettings):
 class DisentangledAttention(nn.Cell):
     """x (B, n, inputs) -> (B, n, units): values weighted by a pair's term + one of each vector's own, + x W.
 
-    Section 3.2, equations 4 to 8. The pair's term is a softmax of the products of queries and keys less their means
-    over the vectors. Taking the mean off the queries is enough: off the keys, it adds one number to all products of a
-    query, which the softmax does not see.
+    The pair's term is a softmax of the products of queries and keys less their means over the vectors. Taking the mean
+    off the queries is enough: off the keys, it adds one number to all products of a query, which the softmax does not
+    see.
 
     Raises:
         InputError: the units cannot be shared out equally.
@@ -66,7 +66,7 @@ class DisentangledAttention(nn.Cell):
 
 
 class DESTINE(nn.Cell):
-    """A linear combination of what the attention layers give + an MLP of the vectors (equation 9).
+    """A linear combination of what the attention layers give + an MLP of the vectors.
 
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).
     """

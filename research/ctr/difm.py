@@ -26,9 +26,8 @@ class DIFMSettings(DeepSettings):
 class DIFM(nn.Cell):
     """A factorization machine of weights and vectors times factors, each the sum of one by numbers and one by vectors.
 
-    That by numbers is linear in an MLP of the vectors, that by vectors in relu(attention(vectors) + vectors W):
-    equations 4 to 12. embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits
-    (B, 1).
+    That by numbers is linear in an MLP of the vectors, that by vectors in relu(attention(vectors) + vectors W).
+    embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: DIFMSettings, features: Features) -> None:

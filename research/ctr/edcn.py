@@ -29,7 +29,7 @@ class EDCNSettings(EmbeddingSettings):
 
 
 class Regulation(nn.Cell):
-    """x (B, n D) -> (B, n D): each of the n vectors times its gate, then batch norm (section 3.3).
+    """x (B, n D) -> (B, n D): each of the n vectors times its gate, then batch norm.
 
     The gates are a softmax, over the vectors, of weights that are 1 at first.
     """
@@ -59,7 +59,7 @@ class CrossLayer(nn.Cell):
 
 
 class EDCN(nn.Cell):
-    """A linear combination of the last cross layer, the last hidden layer and their product (figure 2).
+    """A linear combination of the last cross layer, the last hidden layer and their product.
 
     After each layer the two are multiplied, and each of the next two gets a regulation of its own of the product.
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).

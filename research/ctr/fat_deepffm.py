@@ -25,7 +25,7 @@ class FATDeepFFMSettings(DeepSettings):
 
 
 class FATDeepFFM(nn.Cell):
-    """The sum of all numbers of the gated vectors + an MLP of the products of all pairs + a bias (sections 3.2 to 3.4).
+    """The sum of all numbers of the gated vectors + an MLP of the products of all pairs + a bias.
 
     An id has a vector for each of n fields, its own among them, and a gate for each, which is a function of the largest
     number of every vector (the paper: of a learned sum of the numbers; the only public code, PaddleRec's, has this and

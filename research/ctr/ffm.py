@@ -14,7 +14,7 @@ from utils.model import Model, Table
 
 
 class FFM(nn.Cell):
-    """First order + the sum over all pairs of v_i^j . v_j^i, the vectors that i and j keep for each other (equation 4).
+    """First order + the sum over all pairs of v_i^j . v_j^i, the vectors that i and j keep for each other.
 
     A dense column is a field, whose vectors are times its value. embeddings: (B, F, (n - 1) D), each row of the table
     the vectors of an id for all n - 1 other fields, and (B, F, 1) first-order weights; dense (B, d); returns logits

@@ -31,9 +31,9 @@ class FGCNNSettings(DeepSettings):
 class Generation(nn.Cell):
     """Maps (B, channels before, n, D) -> maps (B, channels, ceil(n / pool), D), and new vectors made of all of these.
 
-    Convolution over the fields, batch norm, tanh, max pooling (section 3.2.2), and a tanh layer (section 3.2.3) that
-    gives `new_maps` times as many vectors as there are fields left, (B, new vectors, D). Where `pool` does not divide
-    the fields, the first window and the last are smaller, the last one first.
+    Convolution over the fields, batch norm, tanh, max pooling, and a tanh layer that gives `new_maps` times as many
+    vectors as there are fields left, (B, new vectors, D). Where `pool` does not divide the fields, the last window is
+    smaller, and the first one too where more than one field is missing.
     """
 
     def __init__(self, settings: FGCNNSettings, before: int, channels: int, fields: int) -> None:
@@ -57,7 +57,7 @@ class Generation(nn.Cell):
 
 
 class FGCNN(nn.Cell):
-    """An MLP of all vectors, those of the fields and the new ones, and of the dot products of their pairs (figure 2).
+    """An MLP of all vectors, those of the fields and the new ones, and of the dot products of their pairs.
 
     embeddings: (B, F, D) vectors, and as many that the convolutions see; dense (B, d); returns logits (B, 1).
     """

@@ -28,7 +28,7 @@ class FiBiNETSettings(DeepSettings):
 
 
 class FiBiNET(nn.Cell):
-    """First order + an MLP of the pairs of the vectors and of the vectors times their gates (equations 1 to 7).
+    """First order + an MLP of the pairs of the vectors and of the vectors times their gates.
 
     One set of matrices serves both, as in the published run. embeddings: (B, F, D) vectors and (B, F, 1) first-order
     weights; dense (B, d); returns logits (B, 1).

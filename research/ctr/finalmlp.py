@@ -36,7 +36,7 @@ class FinalMLPSettings(EmbeddingSettings):
 class Gates(nn.Cell):
     """2 sigmoid(MLP(context)), (B, width), of a context's vectors (B, n, D); of one learned vector where n is 0.
 
-    Section 3.2, equations 4 and 5. FuxiCTR starts that vector at zero, from where a ReLU lets nothing learn.
+    FuxiCTR starts that vector at zero, from where a ReLU lets nothing learn.
     """
 
     def __init__(self, vectors: int, embedding_dim: int, hidden: int, width: int) -> None:
@@ -51,7 +51,7 @@ class Gates(nn.Cell):
 
 
 class Fusion(nn.Cell):
-    """w1 . x + w2 . y + b + the sum over heads h of x_h W_h y_h: x (B, a), y (B, b) -> (B, 1); equations 8 and 9.
+    """w1 . x + w2 . y + b + the sum over heads h of x_h W_h y_h: x (B, a), y (B, b) -> (B, 1).
 
     Raises:
         InputError: the heads cannot share a or b out equally.

@@ -101,7 +101,7 @@ class FinalNet(nn.Cell):
 class TwoBlocks(CrossEntropy):
     """The mean learns from the label, and each block from what the mean predicts, which gets no gradient from it.
 
-    Section 2.3. Outputs are the three logits (B, 3); predicted is the mean.
+    Outputs are the three logits (B, 3); predicted is the mean.
     """
 
     def __init__(self, labels: tuple[str, ...]) -> None:

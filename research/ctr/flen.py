@@ -31,7 +31,7 @@ class FLENSettings(DeepSettings):
 
 
 class FieldWise(nn.Cell):
-    """Weighted pairs between groups and within them: vectors (B, n, D) -> (B, D); equations 3 to 7.
+    """Weighted pairs between groups and within them: vectors (B, n, D) -> (B, D).
 
     Between: the sum over pairs of groups of r times the product of their sums. Within: for each group r times the sum
     over its pairs of their products. All r are 1 at first. `group_of` is the group of each vector, (n,).
@@ -59,7 +59,7 @@ class FieldWise(nn.Cell):
 
 
 class FLEN(nn.Cell):
-    """A linear combination of an MLP's hidden units and of relu(W [first order, field-wise pairs]) (equations 8 to 10).
+    """A linear combination of an MLP's hidden units and of relu(W [first order, field-wise pairs]).
 
     embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """

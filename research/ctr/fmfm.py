@@ -28,7 +28,7 @@ class FmFMSettings(EmbeddingSettings):
 
 
 class FmFM(nn.Cell):
-    """First order + the sum over all pairs of (v_i M_ij) . v_j (equation 9), with a matrix M of the pair's fields.
+    """First order + the sum over all pairs of (v_i M_ij) . v_j, with a matrix M of the pair's fields.
 
     embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """

@@ -28,7 +28,7 @@ class FwFMSettings(EmbeddingSettings):
 
 
 class FwFM(nn.Cell):
-    """Linear part + the dot products of all pairs of vectors, each times its pair's weight (equation 4), + a bias.
+    """Linear part + the dot products of all pairs of vectors, each times its pair's weight, + a bias.
 
     embeddings: (B, F, D) vectors, and by `linear` a second tensor, of weights (B, F, 1) or vectors (B, F, D);
     dense (B, d); returns logits (B, 1).

@@ -31,7 +31,7 @@ class GateNetSettings(DeepSettings):
 
 
 class EmbeddingGate(nn.Cell):
-    """Each of n vectors times sigmoid(W v), with weights of its own: x (B, n, D) -> (B, n, D); equations 4 to 6."""
+    """Each of n vectors times sigmoid(W v), with weights of its own: x (B, n, D) -> (B, n, D)."""
 
     def __init__(self, vectors: int, width: int, kind: str) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class EmbeddingGate(nn.Cell):
 
 
 class LinearOfGated(Linear):
-    """A linear layer of h * tanh(U h), the hidden units h (B, inputs) times their gates: equation 9."""
+    """A linear layer of h * tanh(U h), the hidden units h (B, inputs) times their gates."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs)

@@ -26,7 +26,7 @@ class GDCNSettings(DeepSettings):
 
 
 class GDCN(nn.Cell):
-    """Gated cross layers and an MLP, and a linear combination of what they give (section 3.4, GDCN-P and GDCN-S).
+    """Gated cross layers and an MLP, and a linear combination of what they give: GDCN-P and GDCN-S.
 
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).
     """

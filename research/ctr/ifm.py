@@ -16,8 +16,7 @@ from utils.model import Model, Table
 class IFM(nn.Cell):
     """A factorization machine of weights and vectors times m = n softmax(P MLP(vectors)), a factor for each of n.
 
-    Equations 5 to 9. embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits
-    (B, 1).
+    embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """
 
     def __init__(self, settings: DeepSettings, features: Features) -> None:

@@ -15,7 +15,7 @@ from utils.model import Model, Table
 class IPNN(nn.Cell):
     """An MLP of all vectors side by side and, behind them, the dot products of all pairs i < j.
 
-    Its first layer is the paper's (equations 2 to 7): a matrix for the vectors, one for the products, and a bias.
+    Its first layer is the paper's: a matrix for the vectors, one for the products, and a bias.
     embeddings: (B, F, D) vectors; dense (B, d); returns logits (B, 1).
     """
 

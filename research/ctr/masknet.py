@@ -38,7 +38,7 @@ class MaskNetSettings(EmbeddingSettings):
 class MaskBlock(nn.Cell):
     """relu(norm(W (mask * hidden))) (B, outputs), of the vectors (B, width) and of what is masked (B, inputs).
 
-    The mask is W2 relu(W1 vectors + b1) + b2: equations 4 to 6.
+    The mask is W2 relu(W1 vectors + b1) + b2.
     """
 
     def __init__(self, settings: MaskNetSettings, width: int, inputs: int, outputs: int) -> None:
@@ -55,7 +55,7 @@ class MaskBlock(nn.Cell):
 
 
 class MaskNet(nn.Cell):
-    """Mask blocks, side by side with an MLP on top, or one after the other with a linear layer on top (figure 3).
+    """Mask blocks, side by side with an MLP on top, or one after the other with a linear layer on top.
 
     The vectors themselves are not normalised, as in the published runs. embeddings: (B, F, D) vectors; dense (B, d);
     returns logits (B, 1).

@@ -14,7 +14,7 @@ from utils.model import Model, Table
 
 
 class NFM(nn.Cell):
-    """First order + an MLP of the sum over all pairs of v_i * v_j (equations 3 to 6); the MLP has the bias.
+    """First order + an MLP of the sum over all pairs of v_i * v_j; the MLP has the bias.
 
     embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """

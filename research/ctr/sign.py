@@ -37,7 +37,7 @@ class SIGNSettings:
 class EdgeGates(Drawing):
     """Scores (B, edges) -> gates from 0 to 1, many of them 0 or 1 itself: drawn in training, else as expected.
 
-    The hard concrete distribution, appendix A, with the logarithms to base 2 that the paper's code has.
+    The hard concrete distribution of Louizos et al. 2018, arXiv 1712.01312, logarithms to base 2 as in SIGN's code.
     """
 
     def __init__(self, edges: int) -> None:
@@ -52,7 +52,7 @@ class EdgeGates(Drawing):
 
 
 class SIGN(nn.Cell):
-    """Two numbers, of click and of no click, linear in the mean of all nodes (equations 1 to 4).
+    """Two numbers, of click and of no click, linear in the mean of all nodes.
 
     A node is the mean of the messages of its edges that are there, each the edge's gate times an MLP of the product of
     the two vectors; an edge joins features i <= j, itself too, and tells j of i. Its gate is a function of a second
@@ -104,7 +104,7 @@ class SIGN(nn.Cell):
 class SquaredError(Objective):
     """Squares of the two numbers less the label's, + edges and nodes, weighted; predicted is the number of click.
 
-    Equation 6. The code's weight of nodes, 1e-3, is of their sum over a batch of 1,024 rows; here it is of a row's.
+    The code's weight of nodes, 1e-3, is of their sum over a batch of 1,024 rows; here it is of a row's.
     """
 
     def __init__(self, settings: SIGNSettings, label: str) -> None:

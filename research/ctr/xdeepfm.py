@@ -25,7 +25,7 @@ class XDeepFMSettings(DeepSettings):
 
 
 class XDeepFM(nn.Cell):
-    """First order + linear combination of the interaction network's sums + MLP (equation 9); without `deep`, the CIN.
+    """First order + linear combination of the interaction network's sums + MLP; without `deep`, the CIN.
 
     embeddings: (B, F, D) vectors and (B, F, 1) first-order weights; dense (B, d); returns logits (B, 1).
     """

@@ -12,8 +12,8 @@ from utils.layers.products import Product
 class Bilinear(nn.Cell):
     """(x_i W) * x_j for all pairs i < j: x (B, n, D) -> (B, n (n - 1) / 2, D), in the order of utils.layers.pairs.
 
-    Source: Huang et al. 2019, arXiv 1905.09433, section 3.3. W is, by `matrices`, one for "all", one for "each" left
-    vector, or one for each "pair"; each is drawn by itself, Xavier-normal. `symmetric`: W + WT instead of a pair's W.
+    Source: Huang et al. 2019, arXiv 1905.09433. W is, by `matrices`, one for "all", one for "each" left vector, or one
+    for each "pair"; each is drawn by itself, Xavier-normal. `symmetric`: W + WT instead of a pair's W.
     """
 
     def __init__(self, vectors: int, width: int, matrices: str, *, symmetric: bool = False) -> None:

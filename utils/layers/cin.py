@@ -10,9 +10,9 @@ from utils.layers.products import AddBias, Product, SumFields
 class CIN(nn.Cell):
     """Layers of so many maps each as `maps` says: vectors (B, n, D) -> the sum over D of every map, (B, maps in all).
 
-    Source: Lian et al. 2018, arXiv 1803.05170, equations 6 and 8. Every map goes both to the next layer and to the
-    sums. As in FuxiCTR, whose figures are published, a map has a bias and no activation, and its weights are drawn as
-    those of a convolution are in PyTorch: uniform in +-1/sqrt(n H), with the H maps of the layer before.
+    Source: Lian et al. 2018, arXiv 1803.05170. Every map goes both to the next layer and to the sums. As in FuxiCTR,
+    whose figures are published, a map has a bias and no activation, and its weights are drawn as those of a convolution
+    are in PyTorch: uniform in +-1/sqrt(n H), with the H maps of the layer before.
     """
 
     def __init__(self, vectors: int, width: int, maps: tuple[int, ...]) -> None:

@@ -52,7 +52,7 @@ class MatrixCross(nn.Cell):
 
 
 class GatedCross(nn.Cell):
-    """Cross layers with gates, x' = x0 * (W x + b) * sigmoid(G x) + x: Wang et al. 2023, arXiv 2311.04635, equation 2.
+    """Cross layers with gates, x' = x0 * (W x + b) * sigmoid(G x) + x: Wang et al. 2023, arXiv 2311.04635.
 
     The paper's code draws b between 0 and 1.
     """

@@ -9,7 +9,7 @@ class Excitation(nn.Cell):
     """relu(W2 relu(W1 z)), a gate for each of n numbers z (B, n) that say what is in n vectors -> (B, n).
 
     Source: Hu et al. 2018 (SENET), arXiv 1709.01507, with the ReLU at the end of Huang et al. 2019 (FiBiNET), arXiv
-    1905.09433, equation 3. `hidden` units lie between.
+    1905.09433. `hidden` units lie between.
     """
 
     def __init__(self, vectors: int, hidden: int, *, bias: bool = False) -> None:

@@ -45,7 +45,7 @@ class _PairsAndSum(nn.Cell):
 class BiInteraction(nn.Cell):
     """Sum over all pairs of the elementwise product: vectors (B, n, D) -> (B, D).
 
-    Source: He & Chua 2017, arXiv 1708.05027, equation 4.
+    Source: He & Chua 2017, arXiv 1708.05027.
     """
 
     def __init__(self, vectors: int, width: int) -> None:
@@ -61,8 +61,7 @@ class RowFactorsFM(nn.Cell):
     """A factorization machine of weights and vectors that have a factor in each row.
 
     weights (B, n, 1), vectors (B, n, D), factors (B, n) -> a bias + the sum of factor times weight + the sum over all
-    pairs of the dot products of factor times vector: (B, 1). Source: Yu et al. 2019, DOI 10.24963/ijcai.2019/203,
-    equation 9.
+    pairs of the dot products of factor times vector: (B, 1). Source: Yu et al. 2019, DOI 10.24963/ijcai.2019/203.
     """
 
     def __init__(self, vectors: int, width: int) -> None:

@@ -13,7 +13,7 @@ SMALLEST = 1e-5
 class Logarithmic(nn.Cell):
     """Vectors (B, n, D) -> for each neuron the product of all vectors, each to a power of its own: (B, D neurons).
 
-    Source: Cheng et al. 2020 (AFN), arXiv 1909.03276, equation 6: exp(sum of a_in ln |x_i|), elementwise. Logarithms
+    Source: Cheng et al. 2020 (AFN), arXiv 1909.03276: exp(sum of a_in ln |x_i|), elementwise. Logarithms
     are normalised, by vector, before the sum, and the products, by neuron, after it. Of a row's numbers the first ones
     are those that all neurons make of the vectors' first numbers.
     """

@@ -61,8 +61,8 @@ class InteractingSettings:
 class Interacting(nn.Cell):
     """Interacting layers y = relu(norm(attention(x) + residual)): vectors (B, n, D) -> (B, width), all side by side.
 
-    Source: Song et al. 2019 (AutoInt), arXiv 1810.11921, equations 5 to 8. The residual is x, or x W where the layer
-    changes the width (the paper has a W everywhere; FuxiCTR, whose figures are published, where it must).
+    Source: Song et al. 2019 (AutoInt), arXiv 1810.11921. The residual is x, or x W where the layer changes the width
+    (the paper has a W everywhere; FuxiCTR, whose figures are published, where it must).
     """
 
     def __init__(self, settings: InteractingSettings, vectors: int, inputs: int, dropout: float) -> None:
