@@ -112,12 +112,13 @@ def _training(case: Case) -> Training:
 
 
 def _features(case: Case) -> Features:
-    """Those of a model of sequences are of its kind; all others get tables of several sizes, and beside dense columns
-    a sequence."""
+    """Those of a model of sequences are of its kind; all others get tables of several sizes, beside dense columns a
+    sequence, and the labels of their kind."""
+    of_kind = features_for(case.model)
     if model_named(case.model).takes_sequences:
-        return replace(features_for(case.model), dense=case.dense_columns)
+        return replace(of_kind, dense=case.dense_columns)
     sequences = (Sequence("tags", 1, len(TABLE_SIZES), 3),) if case.dense_columns else ()
-    return Features.flat(case.dense_columns, TABLE_SIZES, sequences=sequences)
+    return Features.flat(case.dense_columns, TABLE_SIZES, sequences=sequences, labels=of_kind.labels)
 
 
 def _compiled(cell: nn.Cell, inputs: tuple[Tensor, ...], folder: Path) -> set[str]:

@@ -40,22 +40,23 @@ class EntireSpace(Objective):
     where the event's is.
     """
 
-    def __init__(self, event: Target, later: Target, labels: int, total: nn.Cell) -> None:
-        """`labels` is how many the data have."""
+    def __init__(self, event: Target, later: Target, labels: int, total: nn.Cell, *, outputs: int = 2) -> None:
+        """`labels` is how many the data have, `outputs` how many the network gives."""
         super().__init__(auto_prefix=False)
         given = Target(f"{later.name}_among_{event.name}", later.label, among=event.label)
         self.targets, self.total = (event, later, given), total
         self.own = Columns((event.label, later.label), labels)
         self.cross_entropy, self.sigmoid = ops.SigmoidCrossEntropyWithLogits(), ops.Sigmoid()
-        self.concat = ops.Concat(axis=1)
+        self.split, self.concat = ops.Split(axis=1, output_num=outputs), ops.Concat(axis=1)
 
     def loss(self, outputs: Tensor, label: Tensor) -> Tensor:
-        event, later = outputs[:, :1], outputs[:, 1:2]
-        logits = self.concat((event, logit_of_both(event, later)))
+        parts = self.split(outputs)
+        logits = self.concat((parts[0], logit_of_both(parts[0], parts[1])))
         return self.total(self.cross_entropy(logits, self.own(label)))
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        event, given = self.sigmoid(outputs[:, :1]), self.sigmoid(outputs[:, 1:2])
+        parts = self.split(outputs)
+        event, given = self.sigmoid(parts[0]), self.sigmoid(parts[1])
         return self.concat((event, event * given, given))
 
 

@@ -66,14 +66,15 @@ class AITM(nn.Cell):
         self.towers = MLPs(self.tasks, (self.inputs.width, *settings.tower), hidden_output=True, **options)
         self.transfers = nn.CellList([Transfer(width, **options) for _ in range(self.tasks - 1)])
         self.heads = MLPs(self.tasks, (width, *settings.head, 1), groups=self.tasks, **options)
-        self.concat = ops.Concat(axis=1)
+        self.split, self.concat = ops.Split(axis=1, output_num=self.tasks), ops.Concat(axis=1)
+        self.width = width
 
     def construct(self, embeddings: tuple[Tensor], dense: Tensor, rows: Rows) -> Tensor:
-        own = self.towers(self.inputs(embeddings[0], dense), rows)
-        last = own[:, 0]
+        own = self.split(self.towers(self.inputs(embeddings[0], dense), rows))
+        last = own[0].reshape(-1, self.width)
         found = (last,)
         for i, transfer in enumerate(self.transfers):
-            last = transfer(own[:, i + 1], last, rows)
+            last = transfer(own[i + 1].reshape(-1, self.width), last, rows)
             found = (*found, last)
         return self.heads(self.concat(found), rows).reshape(-1, self.tasks)
 
@@ -87,12 +88,13 @@ class Calibrated(Objective):
     def __init__(self, cross_entropies: CrossEntropies, weight: float) -> None:
         super().__init__(auto_prefix=False)
         self.cross_entropies, self.targets, self.weight = cross_entropies, cross_entropies.targets, weight
-        self.relu = ops.ReLU()
+        self.split, self.relu = ops.Split(axis=1, output_num=len(self.targets)), ops.ReLU()
 
     def loss(self, outputs: Tensor, label: Tensor) -> Tensor:
-        p = self.probabilities(outputs)
-        excess = self.relu(p[:, 1:] - p[:, :-1]).sum(1, keepdims=True)
-        return self.cross_entropies.loss(outputs, label) + self.weight * excess
+        loss, p = self.cross_entropies.loss(outputs, label), self.split(self.probabilities(outputs))
+        for i in range(1, len(p)):
+            loss = loss + self.weight * self.relu(p[i] - p[i - 1])
+        return loss
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         return self.cross_entropies.probabilities(outputs)

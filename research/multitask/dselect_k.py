@@ -67,12 +67,14 @@ class Penalised(Objective):
     def __init__(self, cross_entropies: CrossEntropies) -> None:
         super().__init__(auto_prefix=False)
         self.cross_entropies, self.targets = cross_entropies, cross_entropies.targets
+        self.split, self.concat = ops.Split(axis=1, output_num=len(self.targets) + 1), ops.Concat(axis=1)
 
     def loss(self, outputs: Tensor, label: Tensor) -> Tensor:
-        return self.cross_entropies.loss(outputs[:, :-1], label) + outputs[:, -1:]
+        parts = self.split(outputs)
+        return self.cross_entropies.loss(self.concat(parts[:-1]), label) + parts[-1]
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        return self.cross_entropies.probabilities(outputs[:, :-1])
+        return self.cross_entropies.probabilities(self.concat(self.split(outputs)[:-1]))
 
 
 MODEL = Model(

@@ -36,6 +36,11 @@ class ESCM2Settings(ChosenTasks):
     dropout: float = setting(0.0, "share of units dropped after each hidden layer", **SHARES)
 
 
+def outputs_of(settings: ESCM2Settings) -> int:
+    """Towers, and numbers a row that the network gives."""
+    return 3 if settings.risk == "dr" else 2
+
+
 class ESCM2(nn.Cell):
     """Towers on mixtures of shared experts, as in MMOE: of a click, of a conversion of what is clicked, and for the
     doubly robust loss of that conversion's own loss, whether clicked or not.
@@ -47,7 +52,7 @@ class ESCM2(nn.Cell):
     def __init__(self, settings: ESCM2Settings, features: Features) -> None:
         super().__init__()
         options = {"batch_norm": settings.batch_norm, "dropout": settings.dropout}
-        self.outputs = 3 if settings.risk == "dr" else 2
+        self.outputs = outputs_of(settings)
         self.inputs = FlatInputs(features.vectors, features.dense, settings.embedding_dim)
         width = self.inputs.width
         self.experts = MLPs(settings.experts, (width, *settings.expert), hidden_output=True, **options)
@@ -73,17 +78,19 @@ class CounterfactualRisk(EntireSpace):
     def __init__(self, settings: ESCM2Settings, features: Features) -> None:
         click, conversion = two_tasks(settings, features)
         weights = 1.0, settings.conversion_weight, settings.product_weight
-        super().__init__(click, conversion, len(features.labels), WeighedTotal(weights))
+        total, outputs = WeighedTotal(weights), outputs_of(settings)
+        super().__init__(click, conversion, len(features.labels), total, outputs=outputs)
         self.is_robust, self.largest_factor = settings.risk == "dr", settings.largest_factor
 
     def loss(self, outputs: Tensor, label: Tensor) -> Tensor:
-        click, conversion = outputs[:, :1], outputs[:, 1:2]
+        parts = self.split(outputs)
+        click, conversion = parts[0], parts[1]
         own = self.own(label)
         clicked, converted = own[:, :1], own[:, 1:]
         factor = clicked * ops.minimum(1 + ops.exp(-ops.stop_gradient(click)), self.largest_factor)
         loss = self.cross_entropy(conversion, converted)
         if self.is_robust:
-            expected = self.cross_entropy(outputs[:, 2:], ops.zeros_like(click))  # softplus
+            expected = self.cross_entropy(parts[2], ops.zeros_like(click))  # softplus
             missed = ops.stop_gradient(loss) - expected
             risk = expected + factor * (loss - expected + missed * missed)
         else:

@@ -34,7 +34,7 @@ class Fixed(nn.Cell):
         self.product, self.add = ops.MatMul(), AddBias()
 
     def construct(self, x: Tensor) -> Tensor:
-        return self.add(self.product(x[:, :1], self.zeros), self.weight)
+        return self.add(self.product(ops.stop_gradient(x[:, :1]), self.zeros), self.weight)
 
 
 class Selectors(nn.Cell):
@@ -65,13 +65,14 @@ class Selectors(nn.Cell):
         self.signs = tuple(Tensor(2.0 * bit - 1, ms.float32) for bit in set_bits)
         self.unset = tuple(Tensor(1.0 - bit, ms.float32) for bit in set_bits)
         self.one = Tensor(1.0, ms.float32)  # a plain 1 is divided by Reciprocal, which cannot be written to ONNX
+        self.split = ops.Split(axis=1, output_num=self.bits)
         self.step, self.softmax, self.mix = SmoothStep(width), ops.Softmax(axis=-1), ops.BatchMatMul()
 
     def construct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        on = self.step(self.codes(x)).reshape(-1, self.bits)
-        chosen = self.unset[0] + self.signs[0] * on[:, :1]
+        on = self.split(self.step(self.codes(x)).reshape(-1, self.bits))
+        chosen = self.unset[0] + self.signs[0] * on[0]
         for bit in range(1, self.bits):
-            chosen = chosen * (self.unset[bit] + self.signs[bit] * on[:, bit : bit + 1])
+            chosen = chosen * (self.unset[bit] + self.signs[bit] * on[bit])
         shares = self.softmax(self.shares(x).reshape(-1, 1, self.selected))
         gates = self.mix(shares, chosen.reshape(-1, self.selected, self.experts))
         penalty = -self.entropy * (chosen * ops.log(chosen + EPSILON)).sum(1)
