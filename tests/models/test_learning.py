@@ -45,7 +45,7 @@ def attainable(data: Path) -> float:
     return SyntheticReport.load(data.parent / "train.txt").targets[0].attainable_auc
 
 
-def tested(model: str, data: Path, folder: Path, *flags: str) -> dict[str, float]:
+def figures_of(model: str, data: Path, folder: Path, *flags: str) -> dict[str, float]:
     """The figures on the test split after a training by the quick start's preset and `flags`."""
     folder.mkdir(exist_ok=True)
     words = ["--config_path=quickstart.yaml", f"--dataset_path={data}", "--do_eval=False", *flags]
@@ -80,7 +80,7 @@ def linear_auc(known_teacher: Callable[[str], Path]) -> float:
 def test_it_beats_logistic_regression_and_comes_close_to_the_teacher(
     model: str, known_teacher: Callable[[str], Path], linear_auc: float, tmp_path: Path
 ) -> None:
-    auc = tested(model, known_teacher("criteo"), tmp_path)["auc"]
+    auc = figures_of(model, known_teacher("criteo"), tmp_path)["auc"]
     assert auc > linear_auc
     assert auc > attainable(known_teacher("criteo")) - 0.02
 
@@ -92,7 +92,7 @@ def test_attention_finds_what_drowns_in_a_mean(
     """The share of the way from mean pooling of the same sizes to what is attainable."""
     data = known_teacher("sequence")
     sizes = ["--embedding_dim=8", "--mlp=64,32", "--learning_rate=3e-3", "--batch_size=1024", "--epochs=3"]
-    pooled, attending = (tested(name, data, tmp_path / name, *sizes)["auc"] for name in ("deepfm", model))
+    pooled, attending = (figures_of(name, data, tmp_path / name, *sizes)["auc"] for name in ("deepfm", model))
     assert (attending - pooled) / (attainable(data) - pooled) >= 0.8
 
 
@@ -100,6 +100,6 @@ def test_attention_finds_what_drowns_in_a_mean(
 def test_experts_lose_nothing_to_a_shared_bottom(
     model: str, known_teacher: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    shared, mixed = (tested(name, known_teacher("multitask"), tmp_path / name) for name in ("shared_bottom", model))
+    shared, mixed = (figures_of(name, known_teacher("multitask"), tmp_path / name) for name in ("shared_bottom", model))
     for label in ("click", "conversion"):
         assert mixed[f"{label}_auc"] >= shared[f"{label}_auc"] - 0.002
