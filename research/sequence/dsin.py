@@ -79,7 +79,7 @@ class SessionInterests(nn.Cell):
 
     Each item gets the bias encoding w_k + w_t + w_c of its session, its place and its units (equation 3). Items attend
     to those of their session (equations 4 and 5), and their mean is the session's interest (equation 6). A Bi-LSTM goes
-    over these from the oldest (equation 7). Both are pooled by attention (equations 8 and 9).
+    over these from the oldest (equation 7, without its peepholes). Both are pooled by attention (equations 8 and 9).
 
     query (B, width), history (B, L, width), mask (B, C), dense (B, d and more).
     """
