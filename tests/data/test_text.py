@@ -130,6 +130,36 @@ def test_numbers_from_the_least_on_are_1_and_all_others_0() -> None:
         assert "is no finite number" in reasons(value + b",1,1,t,t", schema)[0][1]
 
 
+NUMBERS_LISTED = LabelRule(("4", "5.0"), ("0", "1"))
+ONLY_POSITIVE = LabelRule(("4", "5"), ())
+
+
+@pytest.mark.parametrize(
+    ("value", "rule", "label"),
+    [
+        *((value, NUMBERS_LISTED, 1) for value in ("4", "4.0", " 4", "04", "4e0", "+4.", "5", "0.5E1")),
+        *((value, NUMBERS_LISTED, 0) for value in ("0", "1.0", "-0.0", "10e-1")),
+        *((value, NUMBERS_LISTED, "is none of 4, 5.0, 0, 1") for value in ("4.5", "-4", "x", "", "nan")),
+        *((value, ONLY_POSITIVE, 1) for value in ("4", "4.0", "05")),
+        *((value, ONLY_POSITIVE, 0) for value in ("3", "4.0001", "-4", "1e30")),
+        *((value, ONLY_POSITIVE, "is no finite number") for value in ("four", "4a", "", "inf")),
+        *((value, LabelRule(("4", "no"), ("0",)), "is none of 4, no, 0") for value in ("4.0", "00")),
+        ("4.0", LabelRule(("4", "no"), ()), 0),
+        ("1.0", LabelRule(), 1),
+        ("0.0", LabelRule(), 0),
+    ],
+)
+def test_listed_numbers_are_compared_as_numbers_and_texts_as_texts(
+    value: str, rule: LabelRule, label: int | str
+) -> None:
+    schema, line = replace(SCHEMA, labels={"x": LabelRule(), "y": rule}), f"1,{value},1,1,t,t".encode()
+    schema = replace(schema, columns=("x", *schema.columns))
+    if isinstance(label, int):
+        assert parse_rows(schema, line).label.tolist() == [[1, label]]
+    else:
+        assert reasons(line, schema) == [(1, f"y '{value}' {label}")]
+
+
 def test_a_missing_label_is_none_unless_the_rule_names_it() -> None:
     for negative, named in (((), False), (("?",), True)):
         schema = replace(SCHEMA, missing="?", labels={"y": LabelRule(("yes",), negative)})

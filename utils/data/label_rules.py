@@ -13,12 +13,17 @@ from utils.config import setting
 from utils.errors import InputError
 from utils.values import checked_values, declarations
 
-_COMPARISON = re.compile(r"(>=|<=|==|!=|[<>=]) *([-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?)", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[-+]?[0-9]+)?", re.IGNORECASE)
+_COMPARISON = re.compile(rf"(>=|<=|==|!=|[<>=]) *({_NUMBER.pattern})", re.IGNORECASE)
+_LIKE_A_RULE = ("≥", "≤", "=>", "=<", "[")
 
 
 @dataclass(frozen=True)
 class LabelRule:
-    """How a label's values become 1 and 0; a value that is neither makes its row a malformed one."""
+    """How a label's values become 1 and 0; a value that is neither makes its row a malformed one.
+
+    Where all listed values are numbers, values are compared as numbers: 4.0 is 4, and text that is no number neither.
+    """
 
     positive: tuple[str, ...] = setting(("1",), "the values that mean 1, or >=4: every number from 4 on", fewest=1)
     negative: tuple[str, ...] = setting(("0",), "the values that mean 0; empty: every other value")
@@ -29,8 +34,19 @@ class LabelRule:
         sign, number = _comparison(self.positive[0])
         return number if sign == ">=" else None
 
+    @property
+    def numbers(self) -> tuple[float, ...] | None:
+        """The positive values, then the negative ones, as numbers; None unless all of them are."""
+        texts = (*self.positive, *self.negative)
+        return tuple(map(float, texts)) if all(map(_NUMBER.fullmatch, texts)) else None
+
+    @property
+    def is_of_numbers(self) -> bool:
+        """Whether a value that is no number makes its row a malformed one."""
+        return self.least is not None or self.numbers is not None
+
     def __str__(self) -> str:
-        negative = ", ".join(self.negative) or f"every other {'value' if self.least is None else 'number'}"
+        negative = ", ".join(self.negative) or f"every other {'number' if self.is_of_numbers else 'value'}"
         return f"positive: {', '.join(self.positive)}; negative: {negative}"
 
 
@@ -63,9 +79,20 @@ def read_labels(values: dict[str, Any], origin: str) -> dict[str, Any]:
 
 def check_label(rule: LabelRule, origin: str) -> None:
     """Refuse a rule that contradicts itself, or that would make every row a 0 unseen."""
+    both = set(rule.positive) & set(rule.negative)
+    if rule.numbers:
+        first = len(rule.positive)
+        both = {
+            text for text, number in zip(rule.positive, rule.numbers, strict=False) if number in rule.numbers[first:]
+        }
+    if both:
+        raise InputError(f"{origin}: '{min(both)}' is listed under positive and under negative")
     for text in rule.positive:
-        if text in rule.negative:
-            raise InputError(f"{origin}: '{text}' is listed under positive and under negative")
+        if text.startswith(_LIKE_A_RULE) and not rule.negative:
+            raise InputError(
+                f"{origin}: positive: {text}: is read as text; write '>=4' for numbers from 4 on, [4, 5] without "
+                "quotes for a list; where this is a label's text, list negative too"
+            )
         sign, number = _comparison(text)
         if not sign:
             continue

@@ -137,8 +137,20 @@ def _next_field(data, place, delimiter, quote):
     return start, end, place, True
 
 
+@_without_references
+def _label_of_number(data, start, end, values, rules, label):
+    """The label of a value whose text is none of the listed ones: is its number one of theirs?"""
+    number, right = _number(data, start, end)
+    if not right:
+        return -1
+    for which in range(rules[label, 0], rules[label, 2]):
+        if number == values[which]:
+            return int(which < rules[label, 1])
+    return 0 if rules[label, 1] == rules[label, 2] else -1
+
+
 @_inlined
-def _label(data, start, end, absent, texts, ends, rules, least, label):
+def _label(data, start, end, absent, texts, ends, values, rules, least, label):
     """1, 0, or -1 for a value that is no label; `rules` says which of the texts are positive, and which negative."""
     if least[label] == least[label]:  # not NaN
         number, right = _number(data, start, end)
@@ -149,7 +161,11 @@ def _label(data, start, end, absent, texts, ends, rules, least, label):
     for which in range(rules[label, 1], rules[label, 2]):
         if _equal(data, start, end, texts, ends[which], ends[which + 1]):
             return 0
-    return 0 if rules[label, 1] == rules[label, 2] and not absent else -1
+    if absent:
+        return -1
+    if values[rules[label, 0]] == values[rules[label, 0]]:  # not NaN
+        return _label_of_number(data, start, end, values, rules, label)
+    return 0 if rules[label, 1] == rules[label, 2] else -1
 
 
 @_inlined
@@ -231,6 +247,7 @@ def parse_text(
     missing,
     texts,
     ends,
+    values,
     rules,
     least,
     places,
@@ -275,7 +292,7 @@ def parse_text(
                     wrong = 0 if right else WRONG_NUMBER
                 else:
                     which = FIRST_LABEL - role
-                    value = _label(data, start, end, absent, texts, ends, rules, least, which)
+                    value = _label(data, start, end, absent, texts, ends, values, rules, least, which)
                     label[good, which] = max(value, 0)
                     wrong = 0 if value >= 0 else WRONG_LABEL
                 if wrong != 0 and reason == 0:

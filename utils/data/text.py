@@ -96,8 +96,9 @@ class RowParser:
         value = bytes(data[start : min(end, start + 40)]).decode(errors="replace")
         if reason == WRONG_LABEL:
             rule = self.schema.labels[name]
-            known = ", ".join((*rule.positive, *rule.negative))
-            return f"{name} '{value}' is " + (f"none of {known}" if rule.least is None else "no finite number")
+            if rule.is_of_numbers and not rule.negative:
+                return f"{name} '{value}' is no finite number"
+            return f"{name} '{value}' is none of {', '.join((*rule.positive, *rule.negative))}"
         if reason == WRONG_QUOTES:
             return f"{name} {value} has quotes inside quotes, or no last one; quote whole values alone, in one line"
         return f"{name} '{value}' is no finite number"
@@ -125,16 +126,23 @@ class RowParser:
         return (*characters, ord(schema.sequence_separator), roles, members, missing, *_rules(schema), _places(schema))
 
 
-def _rules(schema: Schema) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The labels' rules: all texts and where each ends; per label which are its own; the least number, or NaN."""
-    texts, rules = [], []
+def _rules(schema: Schema) -> tuple[np.ndarray, ...]:
+    """The labels' rules.
+
+    Returns:
+        all texts, where each ends, and the number that each is, or NaN where texts are compared; per label which are
+        its own, and the least number that is positive, or NaN.
+    """
+    texts, values, rules = [], [], []
     for rule in schema.labels.values():
         first = len(texts)
         texts += [text.encode() for text in (*rule.positive, *rule.negative)]
+        values += rule.numbers or [np.nan] * (len(texts) - first)
         rules.append((first, first + len(rule.positive), len(texts)))
     least = [np.nan if rule.least is None else rule.least for rule in schema.labels.values()]
     ends = np.cumsum([0, *map(len, texts)])
-    return np.frombuffer(b"".join(texts), np.uint8), ends, np.array(rules, np.int64), np.array(least, np.float64)
+    of_texts = np.frombuffer(b"".join(texts), np.uint8), ends, np.array(values, np.float64)
+    return *of_texts, np.array(rules, np.int64), np.array(least, np.float64)
 
 
 def _places(schema: Schema) -> np.ndarray:
