@@ -39,7 +39,7 @@ FEATURES = {
     "multitask": Features.flat(dense=3, table_sizes=(5, 9, 30), labels=("click", "conversion")),
     "sequence": Features(
         dense=3, table_sizes=(30, 9), fields=(Field("item", 0), Field("category", 1)),
-        sequences=(Sequence("item_history", 0, 2, 4), Sequence("category_history", 1, 6, 4)),
+        sequences=(Sequence("item_history", 0, 2, 4), Sequence("category_history", 1, 6, 4, beside="item_history")),
     ),
 }  # fmt: skip
 """Small features of each kind of synthetic rows."""

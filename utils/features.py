@@ -26,6 +26,8 @@ class Sequence:
     length: int
     numbers: tuple[tuple[str, int], ...] = ()
     """Numbers beside the ids: the name, and the first of their `length` columns in a batch's dense values."""
+    beside: str = ""
+    """Another sequence, which has as many ids in every row."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Features:
             number += lengths[numbers.sequence]
         for one in data.sequences:
             beside = tuple(firsts.get(one.name, ()))
-            sequences.append(Sequence(one.name, one.table, column, one.length, beside))
+            sequences.append(Sequence(one.name, one.table, column, one.length, beside, one.beside))
             column += one.length
         return cls(
             dense=dense,

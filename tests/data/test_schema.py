@@ -182,7 +182,18 @@ def test_what_a_label_s_values_mean(tmp_path: Path) -> None:
         (SEQUENCES.replace("beside: clicked", "beside: clicked, length: 6"), "length 6, but 'clicked' has 5"),
         (SEQUENCES.replace("beside: clicked", "beside: clicked, table: item"), "only columns of tokens"),
         (SEQUENCES.replace("beside: clicked", "beside: clicked, min_count: 1"), "numbers have no tokens"),
-        (SEQUENCES.replace(", numbers: true", ""), "say numbers: true"),
+        (SEQUENCES.replace(", numbers: true", ""), "gaps: has no length"),
+        (SEQUENCES.replace("length: 2,", "length: 2, beside: tags,"), "'tags' is beside another one itself; leave out"),
+        (
+            SEQUENCES.replace("length: 2,", "length: 2, beside: clicked,"),
+            "length 2, but 'clicked' has 5; give both one",
+        ),
+        (
+            SEQUENCES.replace("table: tags, ", "beside: tags, ")
+            .replace("length: 2,", "length: 3, beside: clicked,")
+            .replace("table: item, length: 5", "table: item, length: 3"),
+            "'tags' is beside another one itself; write beside: clicked",
+        ),
         (SEQUENCES.replace('separator: ";"', 'separator: ","'), "sequence_separator and delimiter are the same"),
         (SEQUENCES.replace('separator: ";"', 'separator: "::"'), "sequence_separator must be one character"),
         (SEQUENCES.replace('separator: ";"', "separator: ''"), "sequence_separator=: must not be empty"),

@@ -162,6 +162,20 @@ def test_malformed_rows_are_named_and_leave_nothing_behind(tmp_path: Path) -> No
     assert (parsed.sequences == 0).sum(axis=1).tolist() == [1, 2, 5, 5]
 
 
+def test_sequences_beside_each_other_have_as_many_tokens_in_every_row(tmp_path: Path) -> None:
+    beside = SCHEMA.replace("sequences:\n", "sequences:\n  tags: {length: 3, beside: clicked}\n")
+    (tmp_path / "schema.yaml").write_text(beside.replace("  tags: {length: 2}\n", ""), encoding="utf-8")
+    parser = RowParser(load_schema(str(tmp_path / "schema.yaml")))
+    tails = ["a|b|c,1|2|3,x|y|z", "a|b|c,1|2|3,x|y", "a,1,x|y", ",,", "a|b|c|d,1|2|3|4,w|x|y|z"]
+    text = np.frombuffer("".join(f"1,4,s,1,i,u,v,{tail}\n" for tail in tails).encode(), np.uint8)
+    parsed = parser.parse(text, len(tails))
+    assert [(int(bad[0]), parser.explain(bad, text)) for bad in parsed.bad] == [
+        (1, "tags has 2 values beside 3 of clicked"),
+        (2, "tags has 2 values beside 1 of clicked"),
+    ]
+    assert parsed.lengths.tolist() == [[3, 3], [0, 0], [3, 3]]
+
+
 def test_a_token_is_the_same_in_a_field_and_in_a_sequence(tmp_path: Path) -> None:
     folder = converted(tmp_path, ['1,4,s,1,i,u,v, i |" j"|i,1|2|3,t'])
     ids = RowEncoder.load(folder).encode(b"1,4,s,1,i,u,v,i|k,1|2,t")[1][0]

@@ -9,7 +9,7 @@ from utils.errors import InputError
 from utils.features import Sequence
 from utils.layers.positions import Positions, PositionSettings
 
-HISTORY = (Sequence("items", 0, 1, 4, (("age", 2),)), Sequence("shops", 1, 5, 4))
+HISTORY = (Sequence("items", 0, 1, 4, (("age", 2),)), Sequence("shops", 1, 5, 4, beside="items"))
 
 
 def buckets(positions: str, count: int, mask: np.ndarray, dense: np.ndarray) -> np.ndarray:

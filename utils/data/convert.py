@@ -68,7 +68,9 @@ def convert(settings: PreprocessSettings) -> Path:
             tables=tuple(map(DataTable, schema.tables, sizes.values(), written.unknown_ids)),
             fields=tuple(DataField(name, schema.tables.index(schema.table_of(name))) for name in schema.field_names),
             sequences=tuple(
-                DataSequence(name, schema.tables.index(schema.table_of(name)), length)
+                DataSequence(
+                    name, schema.tables.index(schema.table_of(name)), length, schema.sequences[name].beside or ""
+                )
                 for name, length in schema.token_sequences.items()
             ),
             numbers=tuple(DataNumbers(name, beside) for name, beside in schema.number_sequences.items()),

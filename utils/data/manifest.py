@@ -27,7 +27,7 @@ MANIFEST_FILE = "manifest.json"
 SERVING_FILES = (MANIFEST_FILE, SCHEMA_FILE, VOCABULARY_FILE)
 RECORDS_FILE = "records.npy"
 """Beside a split's MindRecord files: where each of its records lies, in order."""
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 LARGEST_TABLE = 2**31 - 1
 """Ids of one table: they are int32."""
 PADDING = -1
@@ -57,11 +57,15 @@ class DataField:
 
 @dataclass(frozen=True)
 class DataSequence:
-    """A field with up to `length` tokens a row, oldest first: so many columns of ids, of which the last are padding."""
+    """A field with up to `length` tokens a row, oldest first: so many columns of ids, of which the last are padding.
+
+    `beside` names another sequence that has as many tokens in every row, each the counterpart of one of this one's.
+    """
 
     name: str
     table: int
     length: int
+    beside: str = ""
 
 
 @dataclass(frozen=True)
@@ -268,6 +272,7 @@ def _conditions(data: DataManifest) -> Iterator[tuple[bool, str]]:
         yield 0 <= one.table < len(data.tables), f"table of {one.name}"
     for sequence in data.sequences:
         yield 1 <= sequence.length <= LONGEST_SEQUENCE, f"length of {sequence.name}"
+        yield sequence.beside in {"", *(one.name for one in data.sequences)}, f"beside of {sequence.name}"
     for numbers in data.numbers:
         yield numbers.sequence in {sequence.name for sequence in data.sequences}, f"sequence of {numbers.name}"
     for name, split in data.splits.items():

@@ -200,28 +200,27 @@ def _read_sequences(data, words, key, separator, missing, spans, places, row, to
 
     Args:
         spans: (S + N, 4): column, start and end of each sequence of tokens, then of numbers; room for a count.
-        places: (S + N, 3): for each, its first column in `tokens` or `numbers`, how many it has there, and the sequence
-            that its numbers are beside, or -1.
+        places: (S + N, 4): for each, its first column in `tokens` or `numbers`, how many it has there, the sequence
+            that it is beside, or -1, and whether it is of numbers.
 
     Returns:
         what is wrong, 0 for nothing; the column, and two numbers that `RowParser.explain` knows to read.
     """
     for which in range(spans.shape[0]):
-        column, start, stop = spans[which, 0], spans[which, 1], spans[which, 2]
-        first, length, beside = places[which, 0], places[which, 1], places[which, 2]
-        count = 0 if start == stop else 1
-        for place in range(start, stop):
-            count += data[place] == separator
-        spans[which, 3] = count
+        spans[which, 3] = spans[which, 1] != spans[which, 2]
+        for place in range(spans[which, 1], spans[which, 2]):
+            spans[which, 3] += data[place] == separator
+    for which in range(spans.shape[0]):
+        column, place, stop, count = spans[which, 0], spans[which, 1], spans[which, 2], spans[which, 3]
+        first, length, beside, is_numbers = places[which, 0], places[which, 1], places[which, 2], places[which, 3]
         if beside >= 0 and count != spans[beside, 3]:
             return WRONG_COUNT, column, count, spans[beside, 3]
-        place = start
         for value in range(count):
             start, end, place = _next_place(data, place, stop, separator)
             place += 1
             target = value - max(count - length, 0)  # the last ones are kept
             absent = start == end or (missing.size > 0 and _equal(data, start, end, missing, 0, missing.size))
-            if beside >= 0:
+            if is_numbers:
                 number, right = (0.0, True) if absent else _number(data, start, end)
                 if not right:
                     return WRONG_NUMBER, column, start, end
@@ -229,7 +228,7 @@ def _read_sequences(data, words, key, separator, missing, spans, places, row, to
                     numbers[row, first + target] = number
             elif target >= 0:
                 tokens[row, first + target] = _hash(words, key, start, start if absent else end)
-        if beside < 0:
+        if not is_numbers:
             lengths[row, which] = min(count, length)
     return 0, 0, 0, 0
 

@@ -23,10 +23,10 @@ class FieldRule:
 
 @dataclass(frozen=True)
 class SequenceRule(FieldRule):
-    """A column that holds several tokens, oldest first, or the numbers beside such a column."""
+    """A column that holds several tokens, oldest first, or numbers."""
 
     length: int | None = setting(None, "how many tokens are kept, the last ones", at_least=1, at_most=LONGEST_SEQUENCE)
-    beside: str | None = setting(None, "the sequence whose places these numbers belong to")
+    beside: str | None = setting(None, "the sequence of tokens that it has a value for each token of, in every row")
     numbers: bool = setting(False, "whether it holds numbers, not tokens; they are kept as they are")
 
 

@@ -140,20 +140,26 @@ def _check_table(schema: Schema, name: str, rule: FieldRule, origin: str) -> Non
 
 
 def _check_sequence(schema: Schema, rule: SequenceRule, origin: str) -> None:
-    if not rule.numbers and rule.beside is not None:
-        raise InputError(f"{origin}: beside is for numbers; say numbers: true, or leave out beside")
     if not rule.numbers and rule.length is None:
         raise InputError(f"{origin}: has no length; say how many tokens are kept, such as length: 50")
-    if not rule.numbers:
-        return
-    if rule.beside is None:
+    if rule.numbers and rule.beside is None:
         raise InputError(f"{origin}: say which sequence the numbers are beside, such as beside: clicked_items")
-    _check_known(rule.beside, tuple(schema.token_sequences), f"{origin}: beside")
-    length = schema.sequences[rule.beside].length
-    if rule.length not in (None, length):
-        raise InputError(f"{origin}: length {rule.length}, but '{rule.beside}' has {length}; leave out length")
-    if rule.min_count is not None or rule.hash_buckets is not None:
+    if rule.beside is not None:
+        _check_beside(schema, rule, origin)
+    if rule.numbers and (rule.min_count is not None or rule.hash_buckets is not None):
         raise InputError(f"{origin}: numbers have no tokens; leave out min_count and hash_buckets")
+
+
+def _check_beside(schema: Schema, rule: SequenceRule, origin: str) -> None:
+    _check_known(rule.beside, tuple(schema.token_sequences), f"{origin}: beside")
+    other = schema.sequences[rule.beside]
+    if other is rule or other.beside is not None:
+        first = f"; write beside: {other.beside}" if other is not rule and other.beside else "; leave out beside"
+        raise InputError(f"{origin}: beside: '{rule.beside}' is beside another one itself{first}")
+    if rule.length not in (None, other.length):
+        raise InputError(
+            f"{origin}: length {rule.length}, but '{rule.beside}' has {other.length}; give both one length"
+        )
 
 
 def _check_text(text: str, origin: str) -> None:

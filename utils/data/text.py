@@ -92,7 +92,7 @@ class RowParser:
             return f"found {column} columns, the schema says {len(self.names)}"
         name = self.names[column]
         if reason == WRONG_COUNT:
-            return f"{name} has {start} values beside {end} of {self.schema.number_sequences[name]}"
+            return f"{name} has {start} values beside {end} of {self.schema.sequences[name].beside}"
         value = bytes(data[start : min(end, start + 40)]).decode(errors="replace")
         if reason == WRONG_LABEL:
             rule = self.schema.labels[name]
@@ -146,12 +146,14 @@ def _rules(schema: Schema) -> tuple[np.ndarray, ...]:
 
 
 def _places(schema: Schema) -> np.ndarray:
-    """Of each sequence of tokens, then of numbers: first column, columns, and which sequence it is beside or -1."""
+    """Of each sequence of tokens, then of numbers, what `parsing` calls `places`, int64 (S + N, 4)."""
     lengths, places = schema.token_sequences, []
-    for name, beside in (*((name, "") for name in lengths), *schema.number_sequences.items()):
-        first = sum(place[1] for place in places if (place[2] >= 0) == bool(beside))
-        places.append((first, lengths[beside or name], list(lengths).index(beside) if beside else -1))
-    return np.array(places, np.int64).reshape(-1, 3)
+    for name in (*lengths, *schema.number_sequences):
+        rule = schema.sequences[name]
+        first = sum(place[1] for place in places if place[3] == rule.numbers)
+        beside = list(lengths).index(rule.beside) if rule.beside else -1
+        places.append((first, lengths[rule.beside or name], beside, rule.numbers))
+    return np.array(places, np.int64).reshape(-1, 4)
 
 
 def split_line(schema: Schema, line: bytes, errors: str = "replace") -> tuple[str, ...]:

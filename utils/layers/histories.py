@@ -72,7 +72,7 @@ def units_of(histories: tuple[str, ...], features: Features) -> tuple[Unit, ...]
     such field.
 
     Raises:
-        InputError: there is none, a name is wrong, or sequences beside each other have several lengths.
+        InputError: there is none, a name is wrong, or the data do not say that sequences are beside each other.
     """
     if not histories:
         fields = {field.table: place for place, field in reversed(list(enumerate(features.fields)))}
@@ -88,8 +88,13 @@ def units_of(histories: tuple[str, ...], features: Features) -> tuple[Unit, ...]
             (_place(sequence, features.sequences, "sequence"), _place(field, features.fields, "field"))
             for sequence, _, field in pairs
         )
-        if len({features.sequences[sequence].length for sequence, _ in unit}) > 1:
-            raise InputError(f"--histories={text}: sequences beside each other must have one length")
+        first, *others = sequences_of(unit, features)
+        for other in others:
+            if (other.beside or other.name) != (first.beside or first.name):
+                raise InputError(
+                    f"--histories={text}: nothing says that {other.name} has as many tokens as {first.name} in every "
+                    f"row; give it beside: {first.beside or first.name} in the schema and convert again"
+                )
         units = (*units, unit)
     return units
 
@@ -115,5 +120,8 @@ def numbers_beside(history: tuple[Sequence, ...], name: str, flag: str) -> int:
 def _place(name: str, among: tuple[Field | Sequence, ...], kind: str) -> int:
     names = [one.name for one in among]
     if name not in names:
-        raise InputError(f"--histories: '{name}' is no {kind} of the data; there are {', '.join(names)}")
+        raise InputError(
+            f"--histories: '{name}' is no {kind} of the data; there are {', '.join(names)}"
+            f" (--histories= takes each sequence that has a field's table)"
+        )
     return names.index(name)

@@ -20,7 +20,7 @@ def features_of(length: int = 5, *, dense: int = 0) -> Features:
     first = len(FIELDS)
     sequences = (
         Sequence("items", 0, first, length, (("age", dense),)),
-        Sequence("categories", 1, first + length, length),
+        Sequence("categories", 1, first + length, length, beside="items"),
         Sequence("tags", 3, first + 2 * length, 3),
     )
     return Features(dense, (30, 9, 5, 4), FIELDS, sequences)

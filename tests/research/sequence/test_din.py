@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from research.sequence.din import MODEL, units_of
+from research.sequence.din import MODEL
 from tests.research.reference import ROWS, Case, drawn_for
 from utils.errors import InputError
 from utils.features import Features, Field, Sequence
+from utils.layers.histories import units_of
 
 WIDTH = 4
 FIELDS = (Field("user", 2), Field("item", 0), Field("category", 1))
@@ -17,7 +18,7 @@ def features_of(length: int = 5, *, dense: int = 0) -> Features:
     first = len(FIELDS)
     sequences = (
         Sequence("items", 0, first, length, (("price", dense),)),
-        Sequence("categories", 1, first + length, length),
+        Sequence("categories", 1, first + length, length, beside="items"),
         Sequence("tags", 3, first + 2 * length, 3),
     )
     return Features(dense, (30, 9, 5, 4), FIELDS, sequences)
@@ -63,13 +64,14 @@ def expected(case: Case, features: Features, units: tuple, kind: str, softmax: b
             here = slice(sequence.first, sequence.first + int(case.mask[b, sequence.first :][: sequence.length].sum()))
             tokens[place] = case.embeddings[0][b, here]
         inputs = [fields.ravel()]
+        for place in sorted(tokens.keys() - asked):
+            inputs.append(tokens[place].sum(0) / max(len(tokens[place]), 1))
+        inputs.append(case.dense[b, : features.dense])
         for i, unit in enumerate(units):
             query = np.concatenate([fields[field] for _, field in unit])
             history = np.concatenate([tokens[place] for place, _ in unit], 1)
             inputs.append(attention(query, history, weights, f"interests.{i}.attention", kind, softmax))
-        for place in sorted(tokens.keys() - asked):
-            inputs.append(tokens[place].sum(0) / max(len(tokens[place]), 1))
-        x = np.concatenate([*inputs, case.dense[b, : features.dense]])[None]
+        x = np.concatenate(inputs)[None]
         x = activate(
             x @ weights["mlp.layers.0.weight"] + weights["mlp.layers.0.bias"], weights, "mlp.activations.0", kind
         )
@@ -114,7 +116,10 @@ def test_by_default_a_field_asks_the_sequences_of_its_table() -> None:
         (("item:items",), "'item' is no sequence of the data; there are items, categories, tags"),
         (("items:items",), "'items' is no field of the data; there are user, item, category"),
         (("items",), "'' is no field of the data"),
-        (("items:item+tags:category",), "--histories=items:item[+]tags:category: .* must have one length"),
+        (
+            ("items:item+tags:category",),
+            "tags has as many tokens as items in every row; give it beside: items in the schema",
+        ),
     ],
 )
 def test_a_wrong_name_is_refused(histories: tuple[str, ...], sentence: str) -> None:

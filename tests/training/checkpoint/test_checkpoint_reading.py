@@ -98,7 +98,7 @@ def test_other_checkpoints_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 1}, "of format 1, this version reads 3; train anew"),
+        ({"format_version": 1}, "of format 1, this version reads 4; train anew"),
         ({"format_version": 1, "placements": "of an earlier form"}, "of format 1"),
         ({"format_version": None}, "of format None"),
         ({"network": 5}, "not a checkpoint of this zoo .network is a int"),

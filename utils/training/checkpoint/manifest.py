@@ -11,7 +11,7 @@ from utils.errors import InputError
 from utils.features import Features
 from utils.training.checkpoint.file import CheckpointFile, DamagedCheckpointError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 
 @dataclass(frozen=True)
