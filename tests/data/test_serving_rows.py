@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from utils.data.label_rules import LabelRule
-from utils.data.schema import Schema
+from utils.data.schema import Schema, SequenceRule
 from utils.data.serving_rows import ServingRows
 from utils.data.text import ParsedRows
 from utils.errors import InputError
@@ -51,14 +51,42 @@ def test_a_header_says_the_order_of_columns(header_and_row: bytes) -> None:
     check_same_rows(parse(TOKENS, header_and_row), parse(TOKENS, b"u,v,w\n1,2,3\n"))
 
 
+def test_a_header_names_the_inputs_and_what_else_there_is() -> None:
+    schema = replace(
+        TOKENS,
+        labels={"y": LabelRule(), "z": LabelRule()},
+        dense=("a",),
+        sequences={"s": SequenceRule(length=2)},
+        group="g",
+        ignore=("i", "j"),
+        columns=("y", "z", "g", "a", "i", "u", "v", "w", "s", "j"),
+    )
+    whole = parse(schema, b"y,z,g,a,i,u,v,w,s,j\n0,1,g,5,i,1,2,3,4|5,j\n")
+    for header_and_row in (b"a,u,v,w,s\n5,1,2,3,4|5\n", b"s,j,w,v,u,z,a\n4|5,j,3,2,1,1,5\n"):
+        rows = parse(schema, header_and_row)
+        check_same_rows(rows, whole)
+        assert np.array_equal(rows.sequences, whole.sequences)
+        assert rows.groups is None
+    rows = parse(schema, b"u,v,w,s,a,g\n1,2,3,4|5,5,g\n")
+    check_same_rows(rows, whole)
+    assert rows.groups.tolist() == whole.groups.tolist()
+    for name in schema.inputs:
+        header = ",".join(other for other in schema.columns if other != name).encode()
+        with pytest.raises(InputError, match=f"does not name '{name}'"):
+            parse(schema, header + b"\n")
+    with pytest.raises(InputError, match="found 5 columns, the schema says"):
+        parse(replace(schema, header=False), b"5,1,2,3,4|5\n")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"1,2,3\n", "line 1: the schema says header: true, but this line does not name 'u'"),
         (b"U,V,W\n1,2,3\n", "line 1: .*does not name 'u'"),
         (b"\nu,v\n1,2\n", "line 2: .*does not name 'w'"),
-        (b"u,v,w,x\n1,2,3,4\n", "line 1: .*must not name 'x'"),
-        (b"u,v,w,w\n1,2,3,4\n", "line 1: .*must not name 'w', or not twice"),
+        (b"u,v,w,yy\n1,2,3,4\n", "line 1: .*names 'yy', which the schema does not; did you mean 'y'"),
+        (b"u,v,x\n1,2,3\n", "line 1: .*does not name 'w'; there are u, v, x"),
+        (b"u,v,w,w\n1,2,3,4\n", "line 1: .*names 'w' twice"),
         (b"u,v,w\n1,2,3\nu,v,w\n4,5,6\n", "line 3 names the columns once more; remove it"),
         (b"w,v,u\r\n1,2,3\r\nw,v,u\r\n", "line 3 names the columns once more"),
         (b"w,v,u\n1,2,3\nw,v,u", "line 3 names the columns once more"),

@@ -75,6 +75,11 @@ class Schema:
         return tuple(dict.fromkeys((*self.labels, *group, *self.dense, *self.sparse, *self.sequences)))
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns that a row to be scored must have."""
+        return (*self.dense, *self.sparse, *self.sequences)
+
+    @property
     def bucket_names(self) -> tuple[str, ...]:
         """The fields that `buckets` makes."""
         return tuple(f"{column}_bucket" for column in self.buckets)

@@ -6,6 +6,7 @@ from utils.data.kernels import count_rows
 from utils.data.schema import Schema
 from utils.data.text import ParsedRows, RowParser, split_line
 from utils.errors import InputError
+from utils.values import nearest
 
 _UTF_8_MARK, _UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
@@ -14,7 +15,7 @@ class ServingRows:
     """Parses the raw rows of one file or stream, piece by piece.
 
     The first line that is not blank tells their layout. Where the schema says `header: true` it names the columns, in
-    any order, with or without labels; else its column count tells whether the labels are there.
+    any order: all inputs, and whatever else the schema knows; else its column count tells whether the labels are there.
     """
 
     def __init__(self, schema: Schema, first_line: int = 1, hash_key: int = 0) -> None:
@@ -72,12 +73,18 @@ class ServingRows:
             raise InputError(f"line {self._line} names the columns, and the schema says no header: true; remove it")
 
     def _check_header(self, names: tuple[str, ...]) -> None:
-        wanted = {*self.schema.columns}
-        missing = sorted(wanted - {*self.schema.labels, *names})
-        strange = [name for place, name in enumerate(names) if name not in wanted or name in names[:place]]
-        if missing or strange:
-            fault = f"does not name '{missing[0]}'" if missing else f"must not name '{strange[0]}', or not twice"
-            raise InputError(f"line {self._line}: the schema says header: true, but this line {fault}")
+        known = (*self.schema.inputs, *self.schema.columns, *self.schema.used_columns, *self.schema.ignore)
+        faults = [
+            *(f"does not name '{name}'{nearest(name, names)}" for name in self.schema.inputs if name not in names),
+            *(
+                f"names '{name}', which the schema does not{nearest(name, known)}"
+                for name in names
+                if name not in known
+            ),
+            *(f"names '{name}' twice" for place, name in enumerate(names) if name in names[:place]),
+        ]
+        if faults:
+            raise InputError(f"line {self._line}: the schema says header: true, but this line {faults[0]}")
 
     def _refuse_names(self, data: bytes) -> None:
         """Refuse another line of column names, as in two files joined: without numbers it would pass for a row."""

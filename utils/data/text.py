@@ -35,7 +35,7 @@ class ParsedRows:
     numbers: np.ndarray
     """float32 (n, N): numbers beside sequences, as many columns each as its sequence has; 0 where that has no token."""
     groups: np.ndarray | None
-    """uint64 (n,): hashes of the group's tokens; None where the schema names no group."""
+    """uint64 (n,): hashes of the group's tokens; None where the schema names no group, or the rows have none."""
     rows: np.ndarray
     """int64 (n,): which row of the block each is; blank lines are no rows."""
     bad: np.ndarray
@@ -74,13 +74,12 @@ class RowParser:
         good_count, bad_count = parse_text(data, _words(data), np.uint64(self.hash_key), *self._layout, *found)
         tokens = tokens[:, :good_count]
         by_row = (array[:good_count] for array in (sequences, lengths, numbers))
-        group = (0 if own_group else schema.sparse.index(schema.group)) if schema.group else None
         return ParsedRows(
             label[:good_count],
             dense[:good_count],
             tokens[own_group:],
             *by_row,
-            None if group is None else tokens[group],
+            tokens[self._group] if self._group is not None else None,
             places[:good_count],
             bad[:bad_count],
         )
@@ -105,8 +104,14 @@ class RowParser:
 
     @property
     def _has_own_group(self) -> bool:
-        """Whether the group's column is none of the sparse ones; its tokens come before theirs then."""
-        return bool(self.schema.group) and self.schema.group not in self.schema.sparse
+        """Whether the group has a column that is none of the sparse ones; its tokens come before theirs then."""
+        return self.schema.group in self.names and self.schema.group not in self.schema.sparse
+
+    @property
+    def _group(self) -> int | None:
+        """Which of the tokens are the group's."""
+        sparse = self.schema.sparse
+        return sparse.index(self.schema.group) if self.schema.group in sparse else 0 if self._has_own_group else None
 
     @cached_property
     def _layout(self) -> tuple:
