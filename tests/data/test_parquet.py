@@ -10,9 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from utils.config import PreprocessSettings
-from utils.data import sources
+from utils.data import parquet, sources
 from utils.data.convert import convert
 from utils.data.encode import RowEncoder
+from utils.data.schema import Schema, SequenceRule
+from utils.data.text import RowParser
 from utils.errors import InputError
 
 SCHEMA = """
@@ -130,6 +132,24 @@ def test_columns_are_named_by_the_files_where_the_schema_does_not(shop: Path) ->
     dense, ids = encoder.encode(f"{header}\n5,30,1,a,7,a;b,1;2,x\n".encode())
     assert ids[0, 3:7].tolist() == [ids[0, 0], 0, -1, -1]
     assert dense[0, 2:].tolist() == [1, 2, 0, 0]
+
+
+def test_a_list_of_one_empty_value_has_that_value(tmp_path: Path) -> None:
+    sequences = {"clicked": SequenceRule(length=2), "gaps": SequenceRule(beside="clicked", numbers=True)}
+    columns = ("label", "item", "clicked", "gaps")
+    schema = Schema(sparse=("item",), sequences=sequences, missing="NA", columns=columns)
+    clicked = [[""], [None], [" "], ["NA"], ["", ""], [], None, ["a"], ["a"], ["a"], ["a", None]]
+    gaps = [[7.0], [7.0], [None], [], [7.0, None], [], None, [None], None, [5.0], [1.0, 2.0]]
+    table = pa.table({"label": ["1"] * 11, "item": [""] * 11, "clicked": clicked, "gaps": gaps})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    ((data, rows),) = parquet.read_lines(tmp_path / "rows.parquet", schema, 100)
+    parsed = RowParser(parquet.lines_schema(schema)).parse(data, rows)
+    assert len(parsed.bad) == 0
+    assert parsed.lengths[:, 0].tolist() == [1, 1, 1, 1, 2, 0, 0, 1, 1, 1, 2]
+    assert parsed.numbers.tolist() == [[7, 0]] * 2 + [[0, 0]] * 2 + [[7, 0]] + [[0, 0]] * 4 + [[5, 0], [1, 2]]
+    empty, a = parsed.tokens[0, 0], parsed.sequences[9, 0]
+    expected = [[empty, 0]] * 4 + [[empty, empty]] + [[0, 0]] * 2 + [[a, 0]] * 3 + [[a, empty]]
+    assert parsed.sequences.tolist() == np.array(expected, np.uint64).tolist()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from utils.data.order import Part
 from utils.data.reading import read_batches
 from utils.data.schema_file import load_schema
 from utils.data.text import RowParser
+from utils.errors import InputError
 
 LENGTH, MIN_COUNT = 3, 2
 SCHEMA = f"""
@@ -174,6 +175,15 @@ def test_sequences_beside_each_other_have_as_many_tokens_in_every_row(tmp_path: 
         (2, "tags has 2 values beside 1 of clicked"),
     ]
     assert parsed.lengths.tolist() == [[3, 3], [0, 0], [3, 3]]
+
+
+def test_an_empty_value_beside_a_single_token_is_one_empty_value(tmp_path: Path) -> None:
+    lines = [f"1,4,s,1,i,u,v,a,{number},t" for number in ("7", "?", "", " ")]
+    encoder = RowEncoder.load(converted(tmp_path, lines, max_bad_rows=0.0))
+    assert encoder.encode("\n".join(lines).encode())[0].tolist() == [[1, 7, 0, 0], *[[1, 0, 0, 0]] * 3]
+    for clicked, gaps in (("", "7"), ("a|b", ""), ("a|b", "?")):
+        with pytest.raises(InputError, match="of clicked"):
+            encoder.encode(f"1,4,s,1,i,u,v,{clicked},{gaps},t".encode())
 
 
 def test_a_token_is_the_same_in_a_field_and_in_a_sequence(tmp_path: Path) -> None:

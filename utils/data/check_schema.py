@@ -14,6 +14,7 @@ from utils.config import PreprocessSettings
 from utils.data.encode import RowEncoder
 from utils.data.inputs import find_rows, fit_or_reuse, open_rows
 from utils.data.manifest import PADDING
+from utils.data.parquet import LONE_EMPTY_TEXT
 from utils.data.passes import KEY_ROWS, RawRows
 from utils.data.schema import Schema
 from utils.data.sources import read_blocks
@@ -104,7 +105,7 @@ class _RowText:
         first = len(schema.dense)
         for name, beside in schema.number_sequences.items():
             length = schema.token_sequences[beside]
-            its = dense[first : first + min(len(self._places(name)), length)]
+            its = dense[first : first + min(len(self._places(beside)), length)]
             yield "numbers", name, self._listed(name), f"{_joined(f'{number:g}' for number in its)} (beside {beside})"
             first += length
         for name in schema.ignore:
@@ -118,6 +119,7 @@ class _RowText:
 
     def _places(self, name: str) -> list[str]:
         value = self.values[name]
+        value = value.replace(LONE_EMPTY_TEXT.decode(errors=_ERRORS), " ")
         return [text.strip() for text in value.split(self.separator)] if value else []
 
     def _listed(self, name: str) -> str:

@@ -1,8 +1,9 @@
 """Parquet files as lines of text, so that their rows go the way of all others, and become the same records.
 
 Only the columns that a schema uses are read, by name. Between values stand bytes that UTF-8 text never has, so nothing
-in them needs quotes. A sequence is a list, or text with the schema's separators. True and false are 1 and 0, and null
-is an empty value. pyarrow is imported where a file is read.
+in them needs quotes. A sequence is a list, or text with the schema's separators; a list of one empty value, which no
+text can say, has a byte of its own. True and false are 1 and 0, and null is an empty value. pyarrow is imported where a
+file is read.
 """
 
 import dataclasses
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from utils.data.parsing import LONE_EMPTY
 from utils.data.schema import Schema
 from utils.errors import InputError
 
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 SUFFIX = ".parquet"
+
+LONE_EMPTY_TEXT = bytes([LONE_EMPTY])
 
 _DELIMITER, _SEPARATOR = b"\xff", b"\xfe"
 _BUFFER_BYTES = 1 << 20
@@ -93,11 +97,22 @@ def _as_text(column: "pa.Array", name: str, schema: Schema, path: Path) -> "pa.B
         lengths = pc.list_value_length(column).fill_null(0).to_numpy()
         starts = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
         values = _scalars(column.flatten(), name, schema, path)
+        lone = pa.array(np.repeat(lengths == 1, lengths))
+        values = pc.if_else(pc.and_(lone, _are_empty(values, schema)), LONE_EMPTY_TEXT, values)
         return pc.binary_join(pa.ListArray.from_arrays(starts, values), _SEPARATOR)
     values = _scalars(column, name, schema, path)
     if name in schema.sequences:
         return pc.replace_substring(values, schema.sequence_separator.encode(), _SEPARATOR)
     return values
+
+
+def _are_empty(values: "pa.BinaryArray", schema: Schema) -> "pa.BooleanArray":
+    """Which are nothing but blanks, or the missing marker."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    trimmed = pc.ascii_trim(values.cast(pa.string()), "".join(map(chr, range(33))))
+    return pc.is_in(trimmed, pa.array(["", schema.missing]))
 
 
 def _scalars(column: "pa.Array", name: str, schema: Schema, path: Path) -> "pa.BinaryArray":

@@ -10,6 +10,8 @@ IGNORED, FIRST_LABEL = -1, -2
 after those of a column of tokens, and after those of a sequence."""
 WRONG_COLUMNS, WRONG_LABEL, WRONG_NUMBER, WRONG_COUNT, WRONG_QUOTES = 1, 2, 3, 4, 5
 """What is wrong with a row."""
+LONE_EMPTY = 0xFD
+"""A byte that UTF-8 text never has: the only value of a sequence, and an empty one."""
 
 _BLANK = 32
 _PLUS, _MINUS, _POINT, _ZERO, _NINE, _BIG_E, _SMALL_E = (ord(character) for character in "+-.09Ee")
@@ -213,6 +215,8 @@ def _read_sequences(data, words, key, separator, missing, spans, places, row, to
     for which in range(spans.shape[0]):
         column, place, stop, count = spans[which, 0], spans[which, 1], spans[which, 2], spans[which, 3]
         first, length, beside, is_numbers = places[which, 0], places[which, 1], places[which, 2], places[which, 3]
+        if beside >= 0 and count == 0 and spans[beside, 3] == 1:
+            count = 1  # an empty value
         if beside >= 0 and count != spans[beside, 3]:
             return WRONG_COUNT, column, count, spans[beside, 3]
         for value in range(count):
@@ -220,6 +224,7 @@ def _read_sequences(data, words, key, separator, missing, spans, places, row, to
             place += 1
             target = value - max(count - length, 0)  # the last ones are kept
             absent = start == end or (missing.size > 0 and _equal(data, start, end, missing, 0, missing.size))
+            absent = absent or (end - start == 1 and data[start] == LONE_EMPTY)
             if is_numbers:
                 number, right = (0.0, True) if absent else _number(data, start, end)
                 if not right:

@@ -36,7 +36,7 @@ class Schema:
 
     Blanks around a value and quotes around a whole value are no part of it. An empty value and the `missing` marker
     are the same: the number 0, the token "", or the sequence of nothing. An empty place in a sequence is the token ""
-    or the number 0.
+    or the number 0, and so is an empty value beside a sequence of one token.
     """
 
     name: str = setting("schema", "what it is called (default: the file's name)")
