@@ -11,6 +11,7 @@ import pytest
 from utils.config import PreprocessSettings
 from utils.data.check_schema import described_rows
 from utils.data.convert import convert, main
+from utils.errors import InputError
 
 SCHEMA = """
 name: shop
@@ -71,6 +72,8 @@ ignored x '' -> nothing
 
 rows.csv:4
 malformed: gaps has 3 values beside 4 of clicked
+
+1 of the first 3 rows are malformed (first: rows.csv:4: gaps has 3 values beside 4 of clicked)
 """.strip()
 
 
@@ -97,6 +100,23 @@ def test_first_rows_in_names_tokens_and_ids(
     main()
     assert unaligned(capsys.readouterr().out.replace(f"{tmp_path}/", "")).strip() == EXPECTED
     assert not (tmp_path / "out").exists()
+
+
+def test_malformed_rows_behind_those_shown_are_counted(flags: dict[str, str]) -> None:
+    good, bad = LINES.splitlines()[0], LINES.splitlines()[3]
+    rows = Path(flags["data_path"])
+    rows.write_text("\n".join([*[good] * 6, bad, good, bad]), encoding="utf-8")
+    lines = list(described_rows(PreprocessSettings(**flags)))
+    expected = f"2 of the first 9 rows are malformed (first: {rows}:7: gaps has 3 values beside 4 of clicked)"
+    assert lines[-1].strip() == expected
+    rows.write_text("\n".join([good] * 6), encoding="utf-8")
+    assert not any("rows are malformed" in line for line in described_rows(PreprocessSettings(**flags)))
+    for last, count in ((good, 5), (bad, 6)):
+        rows.write_text("\n".join([bad] * 5 + [last]), encoding="utf-8")
+        lines = described_rows(PreprocessSettings(**flags))
+        assert any(f"{count} of the first 6 rows are malformed" in line for line in lines)
+        with pytest.raises(InputError, match=r"rows\.csv: all rows shown are malformed"):
+            next(lines)
 
 
 def test_a_vocabulary_and_parquet(flags: dict[str, str], tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from utils.data.passes import KEY_ROWS, RawRows
 from utils.data.schema import Schema
 from utils.data.sources import read_blocks
 from utils.data.text import split_line
+from utils.errors import InputError
 
 ROWS = 5
 
@@ -31,10 +32,10 @@ Entry = tuple[str, str, str, str]
 
 
 def described_rows(settings: PreprocessSettings) -> Iterator[str]:
-    """Lines that say what the input's first rows become.
+    """Lines that say what the input's first rows become, and how many of more rows are malformed.
 
     Raises:
-        InputError: unusable input, schema or flags.
+        InputError: unusable input, schema or flags; at the end, where all rows that were shown are malformed.
     """
     schema, sources = find_rows(settings)
     some = min(settings.train_line_count or KEY_ROWS, KEY_ROWS)
@@ -45,6 +46,7 @@ def described_rows(settings: PreprocessSettings) -> Iterator[str]:
     of_some = f"a vocabulary of the first {raw.total:,} rows; a conversion makes others"
     yield f"ids as in {settings.vocabulary or of_some}"
     yield from _rows(raw, encoder)
+    yield from _malformed(raw)
 
 
 def _summary(schema: Schema, encoder: RowEncoder) -> Iterator[str]:
@@ -52,6 +54,22 @@ def _summary(schema: Schema, encoder: RowEncoder) -> Iterator[str]:
     yield f"schema {schema.name}: columns {', '.join(schema.columns)}"
     yield f"{schema.id_columns} columns of ids, {len(schema.dense) + schema.number_columns} of numbers"
     yield f"tables and their ids: {tables}"
+
+
+def _malformed(raw: RawRows) -> Iterator[str]:
+    """How many rows are malformed, and the first of them; InputError where the first ROWS are."""
+    parser, count, example, well_formed = raw.parser(), 0, "", False
+    for block, _ in raw.blocks():
+        parsed = parser.parse(block.data, block.rows)
+        well_formed |= bool((block.first_row + parsed.rows < ROWS).any())
+        if len(parsed.bad) and not count:
+            line = block.first_line + int(parsed.bad[0, 0])
+            example = f"{block.path}:{line}: {parser.explain(parsed.bad[0], block.data)}"
+        count += len(parsed.bad)
+    if count:
+        yield f"\n{count:,} of the first {raw.total:,} rows are malformed (first: {example})"
+    if not well_formed:
+        raise InputError(f"{raw.sources[0].files[0]}: all rows shown are malformed; correct the file, or the schema")
 
 
 def _rows(raw: RawRows, encoder: RowEncoder) -> Iterator[str]:

@@ -31,7 +31,8 @@ def main() -> None:
     """`python src/preprocess_data.py`: convert as the flags say and print what was written."""
     (settings,) = load_settings((PreprocessSettings,), sys.argv[1:])
     if settings.check_schema:
-        say("\n".join(described_rows(settings)))
+        for line in described_rows(settings):
+            say(line)
         return
     started = time.time()
     output = convert(settings)
