@@ -102,6 +102,12 @@ def test_utf_16_is_named() -> None:
         parse(replace(TOKENS, header=False), "1,2,3\n".encode("utf-16"))
 
 
+def test_text_that_is_no_utf_8_is_refused() -> None:
+    assert len(parse(TOKENS, "u,v,w\né,2,3\n".encode()).label) == 1
+    with pytest.raises(InputError, match="line 3: is no UTF-8 text; convert the rows to UTF-8"):
+        parse(TOKENS, "u,v,w\n1,2,3\né,2,3\n".encode("latin-1"))
+
+
 def test_a_row_that_holds_names_among_others_is_a_row() -> None:
     assert len(parse(TOKENS, b"u,v,w\nxu,v,w\nu,v,wx\nu,w,v\n").label) == 3
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from utils.data import sources
 from utils.data.label_rules import LabelRule
 from utils.data.schema import Schema
 from utils.data.sources import find_sources, read_blocks, resolve_columns
@@ -18,9 +19,9 @@ HEADER, ROWS = b"y,a,b\n", b"1,u,v\n0,w,x\n"
 
 def read(data_path: Path, schema: Schema = SCHEMA) -> bytes:
     """The rows of what `data_path` names."""
-    sources = find_sources(str(data_path), schema)
-    resolve_columns(schema, sources)
-    return b"".join(block.data.tobytes() for source in sources for block in read_blocks(source, schema))
+    found = find_sources(str(data_path), schema)
+    resolve_columns(schema, found)
+    return b"".join(block.data.tobytes() for source in found for block in read_blocks(source, schema))
 
 
 def test_the_mark_before_utf_8_is_no_part_of_the_text(tmp_path: Path) -> None:
@@ -39,6 +40,24 @@ def test_utf_16_is_named(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "train.txt").write_bytes(("\ufeff" + ROWS.decode()).encode(encoding))
     with pytest.raises(InputError, match=r"train\.txt: is UTF-16 text; save it as UTF-8"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "line"),
+    [(SCHEMA, "1,u,v\n\n0,w,x\n1,é,v\n", 4), (WITH_HEADER, "y,a,é\n1,u,v\n", 1), (WITH_HEADER, "y,a,b\n1,u,é", 2)],
+)
+def test_text_that_is_no_utf_8_is_refused(tmp_path: Path, schema: Schema, text: str, line: int) -> None:
+    (tmp_path / "train.txt").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=rf"train\.txt: line {line} is no UTF-8 text; convert the file to UTF-8"):
+        read(tmp_path, schema)
+
+
+def test_a_character_at_a_block_s_end_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = "1,é,ü\n0,ß,é\n".encode()
+    (tmp_path / "train.txt").write_bytes(rows)
+    for size in range(1, len(rows)):
+        monkeypatch.setattr(sources, "BLOCK_BYTES", size)
+        assert read(tmp_path) == rows
 
 
 @pytest.mark.parametrize("header", [HEADER, b"Y, A, B\n", b"b,y,a\n"])

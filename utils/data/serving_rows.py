@@ -2,13 +2,12 @@
 
 import numpy as np
 
+from utils.data.encoding import UTF_8_MARK, UTF_16_MARKS, not_utf_8
 from utils.data.kernels import count_rows
 from utils.data.schema import Schema
 from utils.data.text import ParsedRows, RowParser, split_line
 from utils.errors import InputError
 from utils.values import nearest
-
-_UTF_8_MARK, _UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 class ServingRows:
@@ -32,7 +31,7 @@ class ServingRows:
             InputError: a malformed row, a header that does not fit or a second one, by the line's number.
         """
         if self._parser is None:
-            data = self._read_layout(data.removeprefix(_UTF_8_MARK))
+            data = self._read_layout(data.removeprefix(UTF_8_MARK))
         parser = self._parser or RowParser(self.schema, self._hash_key)
         self._refuse_names(data)
         text = np.frombuffer(data, np.uint8)
@@ -46,8 +45,11 @@ class ServingRows:
 
     def _read_layout(self, data: bytes) -> bytes:
         """Choose the parser by the first line that is not blank; returns the lines that remain to be parsed."""
-        if data.startswith(_UTF_16_MARKS):
+        if data.startswith(UTF_16_MARKS):
             raise InputError(f"line {self._line}: is UTF-16 text; save it as UTF-8")
+        strange = not_utf_8(data)
+        if strange is not None:
+            raise InputError(f"line {self._line + strange}: is no UTF-8 text; convert the rows to UTF-8")
         start = 0
         while self._parser is None and start < len(data):
             end = data.find(b"\n", start) + 1 or len(data)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from utils.data import parquet
+from utils.data.encoding import UTF_8_MARK, UTF_16_MARKS, not_utf_8
 from utils.data.kernels import count_rows
 from utils.data.schema import Schema
 from utils.data.schema_file import check_present, with_columns
@@ -28,7 +29,6 @@ _SUFFIXES = (*(f"{kind}{packed}" for kind in _TEXT_SUFFIXES for packed in ("", "
 _FOUND_AS = ("train", "origin_data/train")
 _SPLITS = ("train", "valid", "test")
 _PARQUET_MARK = b"PAR1"
-_UTF_8_MARK, _UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,19 @@ def _check_first_lines(path: Path, schema: Schema) -> tuple[str, ...]:
         raise InputError(f"{path}: the file is empty; give one with rows")
     if b"\r" in lines[0].strip(b"\r\n"):
         raise InputError(f"{path}: line 1 has a carriage return in it; let each line end in a newline")
+    _check_utf_8(path, b"".join(lines))
     values = [split_line(schema, line) for line in lines]
     for number, texts in enumerate(values, 1):
         if not schema.quote and any(len(text) > 1 and text[0] == text[-1] == '"' for text in texts):
             raise InputError(f"{path}: line {number} has quotes around values; give quote: '\"' in the schema")
     return values[0]
+
+
+def _check_utf_8(path: Path, data: bytes) -> None:
+    """Refuse a file whose first lines, `data`, are in another encoding."""
+    line = not_utf_8(data)
+    if line is not None:
+        raise InputError(f"{path}: line {line + 1} is no UTF-8 text; convert the file to UTF-8")
 
 
 def count_source(source: Source, schema: Schema, limit: int | None) -> int:
@@ -164,10 +172,10 @@ def open_text(path: Path) -> BinaryIO:
     start = read_checked(path, file.peek, len(_PARQUET_MARK))
     if start.startswith(_PARQUET_MARK):
         raise InputError(f"{path}: is Parquet; give text, or to a conversion a name that ends in {parquet.SUFFIX}")
-    if start.startswith(_UTF_16_MARKS):
+    if start.startswith(UTF_16_MARKS):
         raise InputError(f"{path}: is UTF-16 text; save it as UTF-8")
-    if start.startswith(_UTF_8_MARK):
-        file.read(len(_UTF_8_MARK))
+    if start.startswith(UTF_8_MARK):
+        file.read(len(UTF_8_MARK))
     return file
 
 
@@ -197,6 +205,8 @@ def _read_text(source: Source, schema: Schema, limit: int | None, pieces: int) -
     for path in source.files:
         line = 1
         for text in _read_lines(path, max(BLOCK_BYTES // pieces, 1)):
+            if line == 1:
+                _check_utf_8(path, text)
             if schema.header and line == 1:
                 text = text[text.find(b"\n") + 1 or len(text) :]
                 line = 2
