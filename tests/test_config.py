@@ -95,7 +95,7 @@ def test_a_preset_may_hold_keys_of_another_command(load) -> None:
         ("bacth_size: 3", [], ["usual.yaml", "bacth_size", "batch_size"]),
         ("batch_size: [1]", [], ["usual.yaml, line 1: batch_size=[1]", "whole number"]),
         ("batch_size: 1.0", [], ["usual.yaml, line 1: batch_size=1.0", "whole number"]),
-        ("batch_size: '1'", [], ["usual.yaml, line 1: batch_size=1", "whole number"]),
+        ("batch_size: '1'", [], ["usual.yaml, line 1: batch_size='1'", "whole number", "without quotes"]),
         ("batch_size:", [], ["usual.yaml, line 1: batch_size=None", "whole number"]),
         ("resume: 1", [], ["usual.yaml, line 1: resume=1", "true or false"]),
         ("file_format: PT", [], ["usual.yaml, line 1: file_format=PT", "MINDIR, ONNX, AIR"]),

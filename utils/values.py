@@ -140,6 +140,8 @@ def _checked(value: Any, hint: Any, limits: Limits, origin: Origin) -> Any:
     if is_optional and value is None:
         return None
     if typing.get_origin(kind) is tuple:
+        if isinstance(value, str) and "," in value.strip(", "):
+            raise InputError(f"{origin}='{_shown(value)}': must be a list: [{', '.join(_items(value))}]")
         items = value if isinstance(value, list | tuple) else [value]
         if len(items) < limits.fewest:
             raise InputError(f"{origin}={_shown(value)}: must have at least {limits.fewest} of them")
@@ -161,7 +163,9 @@ def _checked(value: Any, hint: Any, limits: Limits, origin: Origin) -> Any:
         }
     if isinstance(value, dict) and dataclasses.is_dataclass(kind):
         return kind(**checked_values(value, declarations((kind,)), origin))
-    raise InputError(f"{origin}={_shown(value)}: must be {_wanted(kind, limits)}")
+    was_quoted = isinstance(value, str) and not isinstance(parse(value, kind), str)
+    shown = f"'{value}'" if was_quoted else _shown(value)
+    raise InputError(f"{origin}={shown}: must be {_wanted(kind, limits)}{', without quotes' if was_quoted else ''}")
 
 
 def _checked_text(text: str, limits: Limits, origin: Origin) -> str:

@@ -132,7 +132,8 @@ def test_what_a_label_s_values_mean(tmp_path: Path) -> None:
         (SMALL + 'positive: ">=4"\nnegative: "0"', "compares with one finite number"),
         (SMALL + 'positive: "=>4"', "positive: =>4: is read as text; write '>=4' for numbers from 4 on"),
         (SMALL + 'positive: "≥ 4"', "is read as text"),
-        (SMALL + 'positive: "[4, 5]"', "[4, 5] without quotes for a list"),
+        (SMALL + 'positive: "[4, 5]"', "positive='[4, 5]': must be a list: [4, 5]"),
+        (SMALL + 'positive: "[4]"', "[4, 5] without quotes for a list"),
         (SMALL + "positive: ['x', '=<4']", "is read as text"),
         (SMALL + "positive: ['1']\nnegative: ['1.0']", "'1' is listed under positive and under negative"),
         (SMALL + "positive: '1'\nnegative: ['1', '0']", "under positive and under negative"),
@@ -204,6 +205,8 @@ def test_what_a_label_s_values_mean(tmp_path: Path) -> None:
         (SMALL + "sparse: {u: v}", "'sparse' is there already"),
         (SMALL.replace("columns: [y,", "columns: ['y ',"), "has blanks around it"),
         (SMALL.replace("label: y", "label: [y]"), "label=['y']: must be text"),
+        (SMALL.replace("[u, v]", "u, v"), "sparse='u, v': must be a list: [u, v]"),
+        (SMALL + "header: 'true'", "header='true': must be true or false, without quotes"),
     ],
 )
 def test_contradictions_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -217,7 +220,7 @@ def test_a_value_of_another_type_is_refused_by_its_line(tmp_path: Path) -> None:
         (SMALL + "positive:\n- 4\n- [5]\n", r"small\.yaml, line 7: positive=\[5\]: must be text"),
         (
             SEQUENCES.replace("length: 2,", "length: '2',"),
-            r"small\.yaml, line 8: sequences: tags: length=2: must be a whole",
+            r"small\.yaml, line 8: sequences: tags: length='2': must be a whole number from 1 to 16384, without quotes",
         ),
         (
             SEQUENCES.replace("min_count", "mincount"),
