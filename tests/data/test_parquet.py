@@ -121,15 +121,19 @@ def test_a_folder_can_be_one_table_and_a_file_can_be_empty(shop: Path) -> None:
 
 def test_columns_are_named_by_the_files_where_the_schema_does_not(shop: Path) -> None:
     (shop / "shop.yaml").write_text(
-        f"{SCHEMA}header: true\n".replace("split: random", "split: files"), encoding="utf-8"
+        f"{SCHEMA}header: true\nignore: [note]\n".replace("split: random", "split: files"), encoding="utf-8"
     )
     table = as_table(columns())
     for split, rows in (("train", table[:300]), ("valid", table[300:400]), ("test", table[400:])):
         pq.write_table(rows, shop / f"{split}.parquet")
     encoder = RowEncoder.load(converted(shop, shop))
-    assert encoder.schema.columns == encoder.schema.used_columns
-    header = ",".join(encoder.schema.columns[2:])
+    assert encoder.schema.columns == (*encoder.schema.used_columns, "note")
+    header = ",".join(encoder.schema.used_columns[2:])
     dense, ids = encoder.encode(f"{header}\n5,30,1,a,7,a;b,1;2,x\n".encode())
+    for ours, same in zip(
+        encoder.encode(f"note,{header}\n-,5,30,1,a,7,a;b,1;2,x\n".encode()), (dense, ids), strict=True
+    ):
+        assert np.array_equal(ours, same)
     assert ids[0, 3:7].tolist() == [ids[0, 0], 0, -1, -1]
     assert dense[0, 2:].tolist() == [1, 2, 0, 0]
 

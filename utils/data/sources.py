@@ -97,7 +97,8 @@ def resolve_columns(schema: Schema, sources: tuple[Source, ...]) -> Schema:
     if sources[0].is_parquet:
         for path in files:
             check_present(schema, parquet.column_names(path), str(path))
-        return schema if schema.columns else with_columns(schema, schema.used_columns, str(files[0]))
+        known = tuple(dict.fromkeys((*schema.used_columns, *schema.ignore)))
+        return schema if schema.columns else with_columns(schema, known, str(files[0]))
     for path in files:
         names = _check_first_lines(path, schema)
         if schema.header:
