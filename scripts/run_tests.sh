@@ -6,4 +6,5 @@ make_environment test
 cd "$clone" || exit
 "$python" -m ruff check || exit
 "$python" -m ruff format --check || exit
-exec "$python" -m pytest "$@"
+# Most tests use one core; a file's tests share fixtures, so they stay together.
+exec "$python" -m pytest --numprocesses=2 --dist=loadfile "$@"

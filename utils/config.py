@@ -159,7 +159,7 @@ class TrainSettings:
     embedding_init: str = setting(
         "uniform", "first embeddings: uniform in +-1/sqrt(rows of the table), or normal", one_of=("uniform", "normal")
     )
-    embedding_init_std: float = setting(1e-4, "with --embedding_init=normal: the standard deviation", at_least=0)
+    embedding_init_std: float = setting(1e-4, "with --embedding_init=normal: the standard deviation", above=0)
     monitor: str = setting(
         "auc",
         "figure that chooses best.ckpt and that patience and plateaus follow: auc, logloss, acc or, with groups, gauc; "
