@@ -175,7 +175,8 @@ def peak_of_memory() -> Iterator[Callable[[], int]]:
     """How many bytes more than at its start this process had at most of its own, the files that it reads apart."""
 
     def held() -> int:
-        (line,) = (line for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines() if "RssAnon" in line)
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        (line,) = (line for line in status.splitlines() if "RssAnon" in line)
         return 1024 * int(line.split()[1])
 
     def watch() -> None:
