@@ -172,7 +172,7 @@ class DIN(nn.Module):
     def forward(self, tables: dict[str, Tensor], dense: Tensor) -> Tensor:
         item, history = tables["embedding"][:, 0], tables["embedding"][:, 1:]
         interest = self.interests[0].attention(item, history)
-        return self.mlp(torch.cat([item, interest, dense], 1))
+        return self.mlp(torch.cat([item, dense, interest], 1))
 
 
 class Adam(torch.optim.Adam):
