@@ -25,14 +25,15 @@ def masks(model: str, keys: np.ndarray) -> list[np.ndarray]:
     cells = [cell for _, cell in training.network.cells_and_names() if isinstance(cell, Dropout) and cell.rate > 0]
     ones = [Tensor(np.ones((len(keys), cell.units), np.float32)) for cell in cells]
     kept = [cell.set_train(True)(x, rows).asnumpy() for cell, x in zip(cells, ones, strict=True)]
-    return [part for mask in kept for part in np.split(mask, mask.shape[1] // SIZES[0], axis=1)]
+    return [part for mask in kept for part in np.split(mask, max(mask.shape[1] // SIZES[0], 1), axis=1)]
 
 
 def flags(model: str) -> dict[str, object]:
     settings = model_named(model).settings
-    names = {field.name for field in dataclasses.fields(settings)}
-    rates = {name: 0.5 for name in names if name.endswith("dropout")}
-    return rates | {name: str(value).strip("()") for name, value in NETWORK.items() if name in names}
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    rates = {name: 0.5 for name in defaults if name.endswith("dropout")}
+    sizes = {name: value for name, value in NETWORK.items() if type(value) is type(defaults.get(name))}
+    return rates | {name: str(value).strip("()") for name, value in sizes.items()}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -42,7 +43,8 @@ def test_no_two_masks_of_a_network_are_equal(model: str) -> None:
     if len(found) < 2:
         pytest.skip(f"{model} has {len(found)} of them")
     for one, other in combinations(found, 2):
-        assert ((one == 0) == (other == 0)).mean() == pytest.approx(0.5, abs=0.05)
+        width = min(one.shape[1], other.shape[1])
+        assert ((one[:, :width] == 0) == (other[:, :width] == 0)).mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_mask_is_a_function_of_seed_step_and_the_rows_place() -> None:
